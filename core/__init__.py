@@ -1,0 +1,1 @@
+"""The ground floor: values, states, ports and the console. It imports no other floor."""

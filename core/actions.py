@@ -1,0 +1,142 @@
+"""What an agent may propose, and how a proposal is named.
+
+An action is content-addressed: its id is the SHA-256 of the canonical JSON of its content. Whoever
+holds an id holds exactly these arguments; a changed argument is another action, without votes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from core.errors import InvalidInput
+from core.ids import digest
+from core.money import Money
+
+JSON = Any
+"""Plain JSON data: dict, list, str, int, bool, None. Floats are refused by the canonical form's users."""
+
+
+class Effect(StrEnum):
+    """What running a tool changes in the world."""
+
+    READ = "read"
+    REVERSIBLE = "reversible"
+    IRREVERSIBLE = "irreversible"
+
+
+class Egress(StrEnum):
+    """What leaves the house when a tool runs, by whom it reaches."""
+
+    NOTHING = "nothing"
+    PROVIDER = "provider"  # the system of record: identifiers and amounts
+    CUSTOMER = "customer"  # text or a parcel reaches a person outside
+    THIRD_PARTY = "third_party"  # a scoring service, a carrier
+
+
+A = TypeVar("A", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class ToolSpec(Generic[A]):
+    """What the house knows of a tool without being able to run it."""
+
+    name: str
+    effect: Effect
+    args: type[A]
+    result: type[BaseModel]
+    describe: Callable[[A], str]
+    """One line for people: what this call would do."""
+    summary: str = ""
+    """One line for the model: what the tool is for."""
+    egress: frozenset[Egress] = frozenset()
+    version: int = 1
+    keyed: bool = True
+    """The provider takes an idempotency key."""
+    lookup: bool = True
+    """The provider can tell, by key, whether a call happened."""
+    spends: Callable[[A], Money | None] = field(default=lambda _args: None)
+    """Money that leaves the company, for budgets and for people."""
+    compensated_by: str = ""
+    """The tool that takes a reversible effect back."""
+
+    def parse(self, args: Mapping[str, JSON]) -> A:
+        """Typed arguments, or `InvalidInput` naming the field."""
+        try:
+            return self.args.model_validate(dict(args))
+        except ValidationError as error:
+            first = error.errors()[0]
+            path = ".".join(str(part) for part in first["loc"])
+            raise InvalidInput(
+                f"{self.name}: {path or 'arguments'}: {first['msg']}",
+                field=f"args.{path}" if path else "args",
+                hint="Correct the argument and propose again.",
+            ) from error
+
+
+class ProposedAction(BaseModel):
+    """A tool call that somebody wants to happen. Holds no authority."""
+
+    model_config = ConfigDict(frozen=True)
+
+    workspace: str
+    case_id: str
+    kind: str
+    tool: str
+    schema_version: int
+    args: dict[str, JSON]
+    proposer: str
+    """`agent:<kind>` or a person's id: whoever edits the arguments is the proposer of the new action."""
+    step_key: str
+    """The plan step, from checkpointed state: two equal calls in two steps are two actions."""
+
+    @cached_property
+    def id(self) -> str:
+        return digest(
+            {
+                "tool": self.tool,
+                "schema_version": self.schema_version,
+                "args": self.args,
+                "workspace": self.workspace,
+                "case": self.case_id,
+                "proposer": self.proposer,
+                "step_key": self.step_key,
+            }
+        )
+
+    @property
+    def effect_key(self) -> str:
+        """The idempotency key at the provider: one per case, plan step and action."""
+        return f"{self.case_id}:{self.step_key}:{self.id[:16]}"
+
+
+class ToolOutcome(BaseModel):
+    """What came of an action, as the agent sees it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: OutcomeStatus
+    tool: str
+    step_key: str
+    action_id: str = ""
+    result: dict[str, JSON] = {}
+    reason: str = ""
+    """Why it was denied, rejected or failed, in words for the agent and for people."""
+
+
+class OutcomeStatus(StrEnum):
+    DONE = "done"
+    DENIED = "denied"  # policy said no
+    REJECTED = "rejected"  # a person said no
+    EDITED = "edited"  # a person changed the arguments; the changed action ran
+    FAILED = "failed"  # the provider said no
+    INVALID = "invalid"  # unknown tool or arguments that do not fit its schema
+    UNKNOWN = "unknown"  # it may have happened; people reconcile
+
+
+ToolOutcome.model_rebuild()

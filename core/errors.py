@@ -1,0 +1,168 @@
+"""Every error a person, a client or a provider can cause, as one tree.
+
+    CountersignError
+    ├── InvalidInput 422            what was sent is not acceptable; `field` says where
+    │   ├── TooLarge 413
+    │   └── PolicyInvalid           a policy file was refused; carries every problem found
+    ├── Unauthenticated 401
+    ├── Forbidden 403               names the role that is missing
+    ├── NotFound 404
+    ├── Conflict 409                the present state is in `present`
+    │   ├── StaleState              compare-and-set lost
+    │   ├── LeaseLost               a claim or an execution lease went to somebody else
+    │   ├── AlreadyDecided          names who decided
+    │   └── KeyReused               an idempotency key came back with other parameters
+    ├── Busy 429                    `retry_after` seconds
+    ├── SetupError                  settings, data folder, port: told to the operator, exit 2
+    ├── ProviderError 502           a system outside answered with a failure
+    │   ├── ProviderRefused         it said no: nothing happened there, asking again won't help
+    │   ├── ProviderUnavailable     nothing happened there, asking again may help
+    │   └── OutcomeUnknown          it may or may not have happened: look it up, never guess
+    └── ModelError 502              the model server
+        ├── ModelUnavailable
+        └── ModelNonsense           it answered something that is no answer
+
+Routes and commands never build HTTP errors by hand: an error carries its status, a title for
+its class, the detail of this occurrence, and `hint`, which says what to do about it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class CountersignError(Exception):
+    """Root of the tree. `detail` is what happened, `hint` what the reader can do."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Countersign failed"
+
+    def __init__(self, detail: str, *, hint: str = "", **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.hint = hint
+        self.extra = extra
+
+    def __str__(self) -> str:
+        return f"{self.detail} {self.hint}".strip()
+
+    @property
+    def code(self) -> str:
+        """The class as a stable word for machines: `StaleState` is `stale-state`."""
+        name = type(self).__name__
+        return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
+
+    def problem(self) -> dict[str, Any]:
+        """RFC 9457 problem details; `extra` becomes extension members."""
+        body: dict[str, Any] = {
+            "type": f"urn:countersign:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.hint:
+            body["hint"] = self.hint
+        return body | self.extra
+
+
+class InvalidInput(CountersignError):
+    status = 422
+    title = "The input is not acceptable"
+
+    def __init__(self, detail: str, *, field: str = "", hint: str = "", **extra: Any) -> None:
+        super().__init__(detail, hint=hint, **({"field": field} if field else {}), **extra)
+        self.field = field
+
+
+class TooLarge(InvalidInput):
+    status = 413
+    title = "Too large"
+
+
+class PolicyInvalid(InvalidInput):
+    title = "The policy file was refused"
+
+
+class Unauthenticated(CountersignError):
+    status = 401
+    title = "Who are you?"
+
+
+class Forbidden(CountersignError):
+    status = 403
+    title = "Not allowed"
+
+
+class NotFound(CountersignError):
+    status = 404
+    title = "Not found"
+
+
+class Conflict(CountersignError):
+    status = 409
+    title = "Not in this state"
+
+
+class StaleState(Conflict):
+    title = "Somebody was faster"
+
+
+class LeaseLost(Conflict):
+    title = "The lease is lost"
+
+
+class AlreadyDecided(Conflict):
+    title = "Already decided"
+
+
+class KeyReused(Conflict):
+    title = "Idempotency key used with other parameters"
+
+
+class Busy(CountersignError):
+    status = 429
+    title = "Too busy"
+
+    def __init__(self, detail: str, *, retry_after: int = 1, hint: str = "") -> None:
+        super().__init__(detail, hint=hint, retry_after=retry_after)
+        self.retry_after = retry_after
+
+
+class SetupError(CountersignError):
+    title = "Set-up"
+
+
+class ProviderError(CountersignError):
+    status = 502
+    title = "A provider failed"
+
+
+class ProviderRefused(ProviderError):
+    """`reason` is the provider's own code, such as `already_refunded`."""
+
+    title = "A provider refused"
+
+    def __init__(self, detail: str, *, reason: str = "refused", hint: str = "", **extra: Any) -> None:
+        super().__init__(detail, hint=hint, reason=reason, **extra)
+        self.reason = reason
+
+
+class ProviderUnavailable(ProviderError):
+    title = "A provider is not available"
+
+
+class OutcomeUnknown(ProviderError):
+    title = "The outcome at the provider is unknown"
+
+
+class ModelError(CountersignError):
+    status = 502
+    title = "The model server failed"
+
+
+class ModelUnavailable(ModelError):
+    title = "The model server is not available"
+
+
+class ModelNonsense(ModelError):
+    title = "The model gave no usable answer"

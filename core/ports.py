@@ -1,0 +1,137 @@
+"""The seams of the house. A floor that may not import another reaches it through one of these.
+
+`serving/house.py` binds each port to its implementation; nothing else does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from core.actions import JSON, ProposedAction, ToolSpec
+from core.verdicts import BookRef, Fact, Verdict
+
+
+@dataclass(frozen=True)
+class CallContext:
+    """Who calls a tool, for what. Made by the executor from the store, never by a model."""
+
+    workspace: str
+    case_id: str
+    action_id: str
+    key: str
+    """The idempotency key that the provider gets."""
+    actor: str
+    at: datetime
+
+
+class Tools(Protocol):
+    """All tools of the house that can run. Only the executor holds one."""
+
+    def specs(self) -> Mapping[str, ToolSpec[Any]]: ...
+
+    async def call(self, tool: str, args: Mapping[str, JSON], context: CallContext) -> dict[str, JSON]:
+        """Runs the tool. Raises `ProviderRefused`, `ProviderUnavailable` or `OutcomeUnknown`."""
+        ...
+
+    async def lookup(self, tool: str, key: str) -> dict[str, JSON] | None:
+        """The stored result of an earlier call with this key, or None if there was none.
+
+        Raises `OutcomeUnknown` where the provider can't tell, `ProviderUnavailable` where it is down.
+        """
+        ...
+
+
+class FactSource(Protocol):
+    """Reads the systems of record for what policy has to know of an action."""
+
+    async def gather(self, action: ProposedAction, case: Mapping[str, JSON], wanted: frozenset[str]) -> dict[str, Fact]:
+        """A fact for each wanted path that this source knows; a path it can't tell is left out."""
+        ...
+
+
+@dataclass(frozen=True)
+class Count:
+    """A figure that policy wants of our own records, in flight included.
+
+    `measure` is `count` or `sum`; `per` is what is held equal: `customer`, `agent`, `case` or a
+    path of the arguments; `window_s` is how far back, in seconds.
+    """
+
+    name: str
+    measure: str
+    tools: tuple[str, ...]
+    path: str
+    per: str
+    window_s: int
+    include: frozenset[str]
+
+
+class Judge(Protocol):
+    """Decides. Pure: the same action, facts and book give the same verdict."""
+
+    def wants(self, kind: str, tool: str) -> frozenset[str]:
+        """The fact paths that the book in force reads for this tool, `args.*` left out."""
+        ...
+
+    def counts(self, kind: str, tool: str) -> Sequence[Count]:
+        """The counts among them, to be computed from our own records."""
+        ...
+
+    def book(self, kind: str) -> BookRef: ...
+
+    def judge(self, action: ProposedAction, facts: Mapping[str, Fact], now: datetime) -> Verdict: ...
+
+
+class Interrupt(BaseModel):
+    """An open question of a graph: what it waits for."""
+
+    id: str
+    value: dict[str, JSON]
+
+
+class SegmentResult(BaseModel):
+    """Where a graph stands after a segment."""
+
+    waiting: list[Interrupt] = []
+    finished: bool = False
+    outcome: str = ""
+    summary: str = ""
+
+
+class Runner(Protocol):
+    """Runs the graph of a case until it ends or waits. Holds no authority over effects."""
+
+    async def start(self, case_id: str, kind: str, payload: Mapping[str, JSON]) -> SegmentResult: ...
+
+    async def resume(
+        self, case_id: str, kind: str, interrupt_id: str, value: Mapping[str, JSON]
+    ) -> SegmentResult | None:
+        """Answers one open interrupt by its id; None if that interrupt is not open any more."""
+        ...
+
+    async def proceed(self, case_id: str, kind: str) -> SegmentResult | None:
+        """Goes on with whatever is unfinished, after a crash; None if there is no checkpoint."""
+        ...
+
+
+class LoggedCall(BaseModel):
+    """One write in a provider's own log."""
+
+    seq: int
+    key: str
+    operation: str
+    case_id: str
+    args_digest: str
+    result: dict[str, JSON]
+    at: datetime
+
+
+class ProviderLog(Protocol):
+    """A provider's own append-only record of what happened there, to hold against ours."""
+
+    async def log(self, after: int = 0, limit: int = 1000) -> list[LoggedCall]: ...

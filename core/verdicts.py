@@ -1,0 +1,88 @@
+"""What policy says of an action: Allow, Review or Deny, and everything that made it say so."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.money import Money
+
+FactValue = Money | bool | int | Decimal | str | datetime | None
+"""None means: asked for, and there is no value (a missing fact)."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Fact(_Frozen):
+    """One thing known about an action, from a system of record, never from the model's word."""
+
+    value: FactValue = Field(union_mode="left_to_right")
+    source: str
+    """Where it came from: `shop`, `ledger`, `args` (what the model wrote), `policy`."""
+    at: datetime
+    witnessed: bool = False
+    """People decide on it: if it changed by the time the action runs, nothing runs."""
+
+
+class IfLate(StrEnum):
+    DENY = "deny"
+    ESCALATE = "escalate"
+
+
+class ReviewerSet(_Frozen):
+    """Who has to countersign: `people` distinct persons of `role`, within so many seconds."""
+
+    group: str
+    role: str
+    people: int = Field(ge=1)
+    within_s: int = Field(gt=0)
+    if_late: IfLate = IfLate.DENY
+
+
+class RuleMatch(_Frozen):
+    """A rule that matched, with the paragraph it stands on."""
+
+    rule: str
+    decides: Literal["allow", "review", "deny"]
+    reason: str
+    cite: str = ""
+    monitor: bool = False
+    """Logged, never enforced."""
+
+
+class BookRef(_Frozen):
+    """Which policy decided: name, version, and the hash of its file."""
+
+    policy: str
+    version: str
+    digest: str
+
+
+class _Verdict(_Frozen):
+    reason: str
+    matches: tuple[RuleMatch, ...] = ()
+    book: BookRef
+    facts: dict[str, Fact] = {}
+    """The facts that the decision read."""
+
+
+class Allow(_Verdict):
+    verdict: Literal["allow"] = "allow"
+
+
+class Review(_Verdict):
+    verdict: Literal["review"] = "review"
+    reviewers: tuple[ReviewerSet, ...] = Field(min_length=1)
+
+
+class Deny(_Verdict):
+    verdict: Literal["deny"] = "deny"
+
+
+Verdict = Annotated[Allow | Review | Deny, Field(discriminator="verdict")]

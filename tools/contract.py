@@ -1,0 +1,58 @@
+"""A tool: its specification, and how it runs. The gate and the executor are wrapped around it elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from core.actions import JSON, ToolSpec
+from core.errors import NotFound, OutcomeUnknown
+from core.ports import CallContext
+
+A = TypeVar("A", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Tool(Generic[A]):
+    """`run` takes typed arguments; `find` looks a call up at the provider by its idempotency key."""
+
+    spec: ToolSpec[A]
+    run: Callable[[A, CallContext], Awaitable[BaseModel]]
+    find: Callable[[str], Awaitable[dict[str, JSON] | None]] | None = None
+
+
+class Toolbelt:
+    """The tools of a house, by name. Implements `core.ports.Tools`."""
+
+    def __init__(self, tools: Iterable[Tool[Any]]) -> None:
+        self._tools: dict[str, Tool[Any]] = {}
+        for tool in tools:
+            if tool.spec.name in self._tools:
+                raise ValueError(f"two tools are named {tool.spec.name}")
+            self._tools[tool.spec.name] = tool
+
+    def specs(self) -> Mapping[str, ToolSpec[Any]]:
+        return {name: tool.spec for name, tool in self._tools.items()}
+
+    def _tool(self, name: str) -> Tool[Any]:
+        try:
+            return self._tools[name]
+        except KeyError:
+            raise NotFound(f"There is no tool '{name[:60]}'.", hint=f"There are: {', '.join(self._tools)}.") from None
+
+    async def call(self, tool: str, args: Mapping[str, JSON], context: CallContext) -> dict[str, JSON]:
+        found = self._tool(tool)
+        result = await found.run(found.spec.parse(args), context)
+        return result.model_dump(mode="json")
+
+    async def lookup(self, tool: str, key: str) -> dict[str, JSON] | None:
+        find = self._tool(tool).find
+        if find is None:
+            raise OutcomeUnknown(
+                f"The provider of {tool} can't be asked whether a call happened.",
+                hint="A person has to reconcile it.",
+            )
+        return await find(key)
