@@ -86,3 +86,25 @@ class Deny(_Verdict):
 
 
 Verdict = Annotated[Allow | Review | Deny, Field(discriminator="verdict")]
+
+
+class FactType(StrEnum):
+    MONEY = "money"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    BOOLEAN = "boolean"
+    TEXT = "text"
+    CHOICE = "choice"
+    TIME = "time"
+
+
+class FactSpec(_Frozen):
+    """What a policy may ask of the systems of record: declared by a kind, typed for the linter."""
+
+    path: str
+    type: FactType
+    doc: str
+    choices: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    """The tools for which the fact can be told; empty for all of the kind's tools."""
+    witnessed: bool = False
