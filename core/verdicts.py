@@ -7,12 +7,15 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Strict, StrictBool, StrictInt
 
 from core.money import Money
 
-FactValue = Money | bool | int | Decimal | str | datetime | None
-"""None means: asked for, and there is no value (a missing fact)."""
+FactValue = Money | StrictBool | StrictInt | Annotated[Decimal, Strict()] | str | datetime | None
+"""None means: asked for, and there is no value (a missing fact).
+
+Strict, or the text `NO` (a country) would become False and the text `10` a number.
+"""
 
 
 class _Frozen(BaseModel):
