@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from core.actions import JSON
+from core.errors import ProviderRefused
 from core.ports import LoggedCall
 
 
@@ -84,3 +85,19 @@ class Dialect:
     """Collection name to the field that holds a record's id."""
     queries: Mapping[str, Handler] = field(default_factory=dict)
     operations: Mapping[str, Handler] = field(default_factory=dict)
+    indexes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Collection name to the top-level fields that `where` is asked for."""
+
+
+def expect(record: Mapping[str, Any], name: str, expected: JSON) -> None:
+    """Compare-and-set for handlers: refuses a write that was decided on another state than the present one.
+
+    None means that the caller expects nothing in particular.
+    """
+    if expected is not None and record[name] != expected:
+        raise ProviderRefused(
+            f"The {name} is {record[name]}, not {expected}.",
+            reason="stale_status",
+            hint="Read it again, and decide on what it is now.",
+            present=record[name],
+        )

@@ -1,0 +1,103 @@
+"""Callbacks: an event for each write that happened, delivered from the log and so never lost.
+
+At least once and in order: a subscriber that fails is tried again with the same event, and its position
+is kept in the shop's database, so a restart goes on from there. Receivers tell copies by the event's id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from core.actions import JSON
+from core.ports import LoggedCall
+
+logger = logging.getLogger(__name__)
+
+LONGEST_PAUSE_S = 30.0
+
+
+class ShopEvent(BaseModel):
+    """A CloudEvents 1.0 event; `subject` is the case."""
+
+    specversion: str = "1.0"
+    id: str
+    source: str = "urn:countersign:shop"
+    type: str
+    subject: str
+    time: datetime
+    datacontenttype: str = "application/json"
+    data: dict[str, JSON]
+
+    @classmethod
+    def of(cls, call: LoggedCall) -> ShopEvent:
+        return cls(
+            id=f"shop:{call.seq}",
+            type=f"{call.operation}.done",
+            subject=call.case_id,
+            time=call.at,
+            data={"seq": call.seq, "key": call.key, "result": call.result},
+        )
+
+
+Subscriber = Callable[[ShopEvent], Awaitable[None]]
+
+
+class Subscription:
+    """Follows the log in a task of its own until stopped."""
+
+    def __init__(
+        self,
+        subscriber: Subscriber,
+        *,
+        log: Callable[[int], Awaitable[list[LoggedCall]]],
+        position: Callable[[], Awaitable[int]],
+        keep: Callable[[int], Awaitable[None]],
+        copies: Callable[[LoggedCall], int],
+        first_pause_s: float = 0.2,
+    ) -> None:
+        self._subscriber = subscriber
+        self._log = log
+        self._position = position
+        self._keep = keep
+        self._copies = copies
+        self._first_pause_s = first_pause_s
+        self._news = asyncio.Event()
+        self._task = asyncio.create_task(self._follow(), name="shop-callbacks")
+
+    def wake(self) -> None:
+        self._news.set()
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        pause = self._first_pause_s
+        while True:
+            self._news.clear()
+            try:
+                while await self._deliver_some():
+                    pause = self._first_pause_s
+                await self._news.wait()
+            except Exception as error:  # noqa: BLE001 - whatever a subscriber raises, its event is kept and tried again
+                logger.warning("a callback failed, next try in %.1f s: %s", pause, error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    async def _deliver_some(self) -> bool:
+        after = await self._position()
+        taken = after
+        try:
+            for call in await self._log(after):
+                for _ in range(self._copies(call)):
+                    await self._subscriber(ShopEvent.of(call))
+                taken = call.seq
+        finally:
+            if taken > after:
+                await self._keep(taken)
+        return taken > after

@@ -1,0 +1,313 @@
+"""The shop's own database: records, and the append-only log of writes that happened.
+
+A log row *is* the record of its idempotency key (`key` is unique in it), so that key, log and records
+can't disagree: they are one SQLite transaction. `synchronous=FULL`, because a system of record must not
+forget, after a power cut, a write that it has acknowledged; it costs a quarter of a millisecond.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from core.actions import JSON
+from core.errors import KeyReused, OutcomeUnknown, ProviderRefused, ProviderUnavailable, SetupError
+from core.ids import new_id
+from core.ports import LoggedCall
+from tools.fulfillment.ports import Dialect, Handler
+
+T = TypeVar("T")
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x43734870  # "CsHp": tells a shop's file from any other SQLite file
+
+_SCHEMA = """
+CREATE TABLE records (collection TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (collection, id));
+CREATE TABLE log (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
+    operation TEXT NOT NULL,
+    case_id TEXT NOT NULL,
+    args_digest TEXT NOT NULL,
+    result TEXT NOT NULL,
+    at TEXT NOT NULL
+);
+CREATE TRIGGER log_no_update BEFORE UPDATE ON log BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
+CREATE TRIGGER log_no_delete BEFORE DELETE ON log BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
+CREATE TABLE delivered (subscriber TEXT PRIMARY KEY, seq INTEGER NOT NULL);
+"""
+_LOG_COLUMNS = "seq, key, operation, case_id, args_digest, result, at"
+
+
+class Vocabulary:
+    """What several dialects understand together. Raises ValueError where two of them contradict."""
+
+    def __init__(self, dialects: Iterable[Dialect]) -> None:
+        self.collections: dict[str, str] = {}
+        self.queries: dict[str, Handler] = {}
+        self.operations: dict[str, Handler] = {}
+        self.indexes: set[tuple[str, str]] = set()
+        for dialect in dialects:
+            _merge(self.collections, dialect.collections, dialect.name)
+            _merge(self.queries, dialect.queries, dialect.name)
+            _merge(self.operations, dialect.operations, dialect.name)
+            self.indexes |= {(c, f) for c, fields in dialect.indexes.items() for f in fields}
+
+    def id_field(self, collection: str) -> str:
+        try:
+            return self.collections[collection]
+        except KeyError:
+            raise ValueError(f"no dialect names the collection '{collection}'") from None
+
+
+def _merge(known: dict[str, T], more: Mapping[str, T], dialect: str) -> None:
+    for name, meaning in more.items():
+        if known.setdefault(name, meaning) != meaning:
+            raise ValueError(f"dialect {dialect} gives '{name}' a second meaning")
+
+
+class Store:
+    """The database, for one thread at a time."""
+
+    def __init__(self, path: Path | None, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.path = path
+        try:
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(
+                path or ":memory:", timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=256
+            )
+            self._prepare()
+        except (OSError, sqlite3.Error) as error:
+            raise SetupError(
+                f"The shop's database {path} can't be opened: {error}.",
+                hint="Choose a folder that you can write to, and a file that is the shop's own.",
+            ) from error
+
+    def _prepare(self) -> None:
+        (application,) = self._db.execute("PRAGMA application_id").fetchone()
+        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application != APPLICATION_ID and tables:
+            self._db.close()
+            raise SetupError(f"{self.path} is not a shop's database.", hint="Choose another file for the shop.")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        with self._transaction():
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            if version > SCHEMA_VERSION:
+                raise SetupError(
+                    f"{self.path} was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION}).",
+                    hint="Upgrade Countersign, or choose another folder.",
+                )
+            if version == 0:
+                for statement in _statements(_SCHEMA):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            for collection, name in sorted(self.vocabulary.indexes):
+                self._db.execute(
+                    f'CREATE INDEX IF NOT EXISTS "{_word(collection)}_by_{_word(name)}" ON records '
+                    f"(json_extract(body, '$.{name}'), id) WHERE collection = '{collection}'"
+                )
+
+    @contextmanager
+    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
+        self._db.execute(f"BEGIN {kind}")
+        try:
+            yield
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        try:
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise OutcomeUnknown(f"The shop's database failed at its commit: {error}.") from error
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        """A database that fails before its commit has done nothing."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise ProviderUnavailable(f"The shop's database failed: {error}.") from error
+
+    def read(self, query: str, args: Mapping[str, JSON], now: datetime) -> dict[str, JSON]:
+        handler = self.vocabulary.queries.get(query)
+        if handler is None:
+            raise ProviderRefused(f"The shop knows no query '{query[:60]}'.", reason="unknown_query")
+        with self._usable(), self._transaction("DEFERRED"):
+            return _plain(handler(StoredRecords(self._db, self.vocabulary, now, writable=False), args))
+
+    def write(
+        self, operation: str, args: Mapping[str, JSON], args_digest: str, key: str, case_id: str, now: datetime
+    ) -> dict[str, JSON]:
+        """One transaction: the key's earlier result, or handler and log row together."""
+        handler = self.vocabulary.operations.get(operation)
+        if handler is None:
+            raise ProviderRefused(f"The shop knows no operation '{operation[:60]}'.", reason="unknown_operation")
+        with self._usable(), self._transaction():
+            earlier = self.find(key)
+            if earlier is not None:
+                if (earlier.operation, earlier.args_digest, earlier.case_id) != (operation, args_digest, case_id):
+                    raise KeyReused(
+                        f"The key {key} was used before, for {earlier.operation} with other parameters.",
+                        hint="Use a new key for a new call.",
+                    )
+                return earlier.result
+            result = handler(StoredRecords(self._db, self.vocabulary, now, writable=True), args)
+            text = _dump(result)
+            self._db.execute(
+                "INSERT INTO log (key, operation, case_id, args_digest, result, at) VALUES (?, ?, ?, ?, ?, ?)",
+                (key, operation, case_id, args_digest, text, now.isoformat()),
+            )
+            return _load(text)
+
+    def find(self, key: str) -> LoggedCall | None:
+        with self._usable():
+            row = self._db.execute(f"SELECT {_LOG_COLUMNS} FROM log WHERE key = ?", (key,)).fetchone()
+        return _logged(row) if row else None
+
+    def log(self, after: int, limit: int) -> list[LoggedCall]:
+        with self._usable():
+            rows = self._db.execute(
+                f"SELECT {_LOG_COLUMNS} FROM log WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
+            ).fetchall()
+        return [_logged(row) for row in rows]
+
+    def load(self, records: Mapping[str, Iterable[Mapping[str, Any]]]) -> int:
+        """Puts a whole world in, all or nothing; not a business write, so it is not in the log."""
+        count = 0
+        with self._usable(), self._transaction():
+            target = StoredRecords(self._db, self.vocabulary, None, writable=True)
+            for collection, bodies in records.items():
+                id_field = self.vocabulary.id_field(collection)
+                for body in bodies:
+                    target.put(collection, body[id_field], body)
+                    count += 1
+        return count
+
+    def dump(self, collection: str) -> dict[str, dict[str, Any]]:
+        with self._usable():
+            rows = self._db.execute("SELECT id, body FROM records WHERE collection = ? ORDER BY id", (collection,))
+            return {record_id: json.loads(body) for record_id, body in rows}
+
+    def is_empty(self) -> bool:
+        with self._usable():
+            return not self._db.execute("SELECT EXISTS (SELECT 1 FROM records)").fetchone()[0]
+
+    def delivered(self, subscriber: str) -> int:
+        """The last log row that this subscriber has taken."""
+        with self._usable():
+            row = self._db.execute("SELECT seq FROM delivered WHERE subscriber = ?", (subscriber,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def set_delivered(self, subscriber: str, seq: int) -> None:
+        with self._usable():
+            self._db.execute("INSERT OR REPLACE INTO delivered VALUES (?, ?)", (subscriber, seq))
+
+    def close(self) -> None:
+        self._db.close()
+
+
+class StoredRecords:
+    """Implements `ports.Records` inside one transaction."""
+
+    def __init__(self, db: sqlite3.Connection, vocabulary: Vocabulary, now: datetime | None, *, writable: bool) -> None:
+        self._db = db
+        self._vocabulary = vocabulary
+        self._now = now
+        self._writable = writable
+
+    @property
+    def now(self) -> datetime:
+        assert self._now is not None, "only handlers ask for the time"
+        return self._now
+
+    def new_id(self, prefix: str) -> str:
+        return new_id(prefix)
+
+    def get(self, collection: str, record_id: str) -> dict[str, Any]:
+        self._vocabulary.id_field(collection)
+        row = self._db.execute(
+            "SELECT body FROM records WHERE collection = ? AND id = ?", (collection, record_id)
+        ).fetchone()
+        if row is None:
+            raise ProviderRefused(f"There is no '{record_id[:60]}' in {collection}.", reason="not_found")
+        return _load(row[0])
+
+    def put(self, collection: str, record_id: str, body: Mapping[str, Any]) -> None:
+        if not self._writable:
+            raise TypeError(f"a query may not change {collection}")
+        id_field = self._vocabulary.id_field(collection)
+        if body.get(id_field) != record_id:
+            raise ValueError(f"{collection} '{record_id}' carries another {id_field}: {body.get(id_field)!r}")
+        self._db.execute(
+            "INSERT INTO records VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body",
+            (collection, record_id, _dump(body)),
+        )
+
+    def where(self, collection: str, **equals: JSON) -> list[dict[str, Any]]:
+        self._vocabulary.id_field(collection)
+        narrowed = {name: value for name, value in equals.items() if _comparable(value)}
+        sql = f"SELECT body FROM records WHERE collection = '{_word(collection)}'"
+        for name in narrowed:
+            sql += f" AND json_extract(body, '$.{_word(name)}') IS ?"
+        rows = self._db.execute(f"{sql} ORDER BY id", tuple(narrowed.values()))
+        # SQLite narrows; Python has the last word, since to SQLite true is 1 and a missing field is null.
+        bodies = (_load(row[0]) for row in rows)
+        return [body for body in bodies if all(_same(body.get(name), value) for name, value in equals.items())]
+
+
+def _comparable(value: JSON) -> bool:
+    return value is None or isinstance(value, str) or (isinstance(value, int) and abs(value) < 2**53)
+
+
+def _same(left: JSON, right: JSON) -> bool:
+    return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
+
+
+def _word(name: str) -> str:
+    """A name that is safe inside SQL, where index expressions can't take parameters."""
+    if not name.isidentifier() or not name.isascii():
+        raise ValueError(f"'{name}' can't be the name of a collection or field")
+    return name
+
+
+def _dump(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _load(text: str) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(text)
+    return value
+
+
+def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """As it would come over a wire: what embedded callers see is what remote ones see."""
+    return _load(_dump(value))
+
+
+def _logged(row: tuple[Any, ...]) -> LoggedCall:
+    seq, key, operation, case_id, args_digest, result, at = row
+    return LoggedCall(
+        seq=seq, key=key, operation=operation, case_id=case_id, args_digest=args_digest, result=_load(result), at=at
+    )
+
+
+def _statements(script: str) -> Iterator[str]:
+    """`executescript` would commit the transaction that it runs in."""
+    pending = ""
+    for line in script.strip().splitlines():
+        pending += line + "\n"
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
