@@ -1,0 +1,35 @@
+"""How a case is laid before a model: as data between two marks, which nothing inside can close.
+
+A letter may contain anything, `</case>` and orders to the agent included. The JSON escapes every
+`<`, so the mark that ends the case is always the house's own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import AnyMessage, HumanMessage
+
+from core.errors import ModelNonsense
+from core.ids import canonical
+
+_OPEN, _CLOSE = "<case>\n", "\n</case>"
+
+
+def lay_out(case: Mapping[str, Any]) -> HumanMessage:
+    text = canonical(dict(case)).decode().replace("<", "\\u003c")
+    return HumanMessage(f"{_OPEN}{text}{_CLOSE}")
+
+
+def read_back(messages: Sequence[AnyMessage]) -> dict[str, Any]:
+    """The case of a conversation. Raises `ModelNonsense` where there is none."""
+    for message in messages:
+        if isinstance(message, HumanMessage) and isinstance(message.content, str):
+            text = message.content
+            if text.startswith(_OPEN) and text.endswith(_CLOSE):
+                case = json.loads(text[len(_OPEN) : -len(_CLOSE)])
+                if isinstance(case, dict):
+                    return case
+    raise ModelNonsense("The conversation holds no case.", hint="Begin it with the agent's opening().")
