@@ -172,6 +172,7 @@ class ReturnLine(Record):
     customer_note: str = ""
     stage: LineStage = LineStage.AWAITING_LABEL
     grade: Grade | None = None
+    evidence_refs: list[str] = []
     dispositions: list[Disposition] = []
 
 
@@ -224,6 +225,8 @@ class ExchangeLine(Record):
 
     variant_id: str
     quantity: int = Field(ge=1)
+    fulfillment_line_item_id: str = ""
+    """The line of the order that the piece came back from."""
     price_difference: Money
 
 

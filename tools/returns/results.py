@@ -1,0 +1,145 @@
+"""What each tool gives back: what an agent needs for its next step, and no more of a person than that."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from core.money import Money
+from tools.returns.models import (
+    ExchangeLine,
+    FraudSignal,
+    LineStage,
+    Order,
+    Reason,
+    RefundStatus,
+    Return,
+    ReturnStatus,
+    Variant,
+)
+
+
+class Result(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class OrderFound(Order):
+    refundable: Money
+    """Total less what was given back."""
+
+
+class ReturnableItem(Result):
+    fulfillment_line_item_id: str
+    variant_id: str
+    title: str
+    category: str
+    options: dict[str, str]
+    unit_price: Money
+    bought: int
+    returnable: int
+    """Pieces that are in no other return."""
+    final_sale: bool
+
+
+class ReturnableItems(Result):
+    order_id: str
+    items: list[ReturnableItem]
+
+
+class PastReturn(Result):
+    return_id: str
+    order_id: str
+    status: ReturnStatus
+    requested_at: datetime
+    reasons: list[Reason]
+
+
+class History(Result):
+    """A customer's last twelve months. Declined and cancelled returns are listed but not counted."""
+
+    customer_id: str
+    tier: str
+    joined: datetime
+    signals: list[FraudSignal]
+    orders_12m: int
+    returns_12m: int
+    return_rate_pct: int
+    """Returns for each hundred orders."""
+    returns: list[PastReturn]
+
+
+class VariantFound(Result):
+    variant: Variant
+    alternatives: list[Variant]
+    """Other variants of the same product that are on the shelf."""
+
+
+class ReturnFound(Return):
+    given: Money
+    """What the customer got for it so far: money, credit, and the worth of exchanged pieces."""
+
+
+class ReturnLineState(Result):
+    line_id: str
+    fulfillment_line_item_id: str
+    quantity: int
+    stage: LineStage
+
+
+class ReturnState(Result):
+    """A return after a step on it."""
+
+    return_id: str
+    order_id: str
+    status: ReturnStatus
+    lines: list[ReturnLineState]
+    label_id: str | None = None
+
+
+class MoneyGiven(Result):
+    refund_id: str
+    order_id: str
+    return_id: str | None
+    amount: Money
+    method: str
+    status: RefundStatus
+    refundable: Money
+    """What is left to give back on the order."""
+
+
+class Exchanged(Result):
+    exchange_id: str
+    return_id: str
+    lines: list[ExchangeLine]
+
+
+class Processed(ReturnState):
+    refund: MoneyGiven | None = None
+    exchange: Exchanged | None = None
+    message_id: str | None = None
+
+
+class LabelMade(Result):
+    label_id: str
+    return_id: str
+    carrier: str
+    tracking: str
+    cost: Money
+    charge_event: str
+    """`creation` or `scan`: when the carrier bills the cost."""
+
+
+class LabelVoided(Result):
+    label_id: str
+    return_id: str
+    voided: bool
+
+
+class MessageSent(Result):
+    message_id: str
+    customer_id: str
+
+
+class Asked(Result):
+    asked: str

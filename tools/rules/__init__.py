@@ -1,0 +1,1 @@
+"""Pure rules: what a return is entitled to, and what speaks against it."""

@@ -1,0 +1,1 @@
+"""Scoring photos of goods: a port, so that a scorer can be put behind it."""
