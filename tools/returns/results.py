@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
 from core.money import Money
 from tools.returns.models import (
+    Customer,
     ExchangeLine,
     FraudSignal,
     LineStage,
@@ -54,6 +56,10 @@ class PastReturn(Result):
     requested_at: datetime
     reasons: list[Reason]
 
+    @property
+    def counts(self) -> bool:
+        return self.status not in {ReturnStatus.DECLINED, ReturnStatus.CANCELED}
+
 
 class History(Result):
     """A customer's last twelve months. Declined and cancelled returns are listed but not counted."""
@@ -67,6 +73,27 @@ class History(Result):
     return_rate_pct: int
     """Returns for each hundred orders."""
     returns: list[PastReturn]
+
+    @classmethod
+    def of(cls, customer: Customer, orders: int, returns: list[PastReturn]) -> Self:
+        counted = sum(past.counts for past in returns)
+        return cls(
+            customer_id=customer.customer_id,
+            tier=customer.tier,
+            joined=customer.joined,
+            signals=customer.signals,
+            orders_12m=orders,
+            returns_12m=counted,
+            return_rate_pct=counted * 100 // max(orders, 1),
+            returns=returns,
+        )
+
+    def without(self, return_id: str) -> Self:
+        """As it was before this return."""
+        returns = [past for past in self.returns if past.return_id != return_id]
+        counted = sum(past.counts for past in returns)
+        rate = counted * 100 // max(self.orders_12m, 1)
+        return self.model_copy(update={"returns": returns, "returns_12m": counted, "return_rate_pct": rate})
 
 
 class VariantFound(Result):

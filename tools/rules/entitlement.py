@@ -162,6 +162,16 @@ def calculate(order: Order, lines: Sequence[AskedLine], resolution: Resolution, 
     )
 
 
+def still_entitled(order: Order, lines: Sequence[AskedLine], resolution: Resolution, given: Money) -> Money:
+    """What is left of an entitlement after what was `given` for these lines; for an exchange, in goods."""
+    calculation = calculate(order, lines, resolution)
+    worth = calculation.value
+    if resolution not in GOODS_FOR_GOODS:
+        worth += calculation.shipping - Money.total((fee.amount for fee in calculation.fees), order.currency)
+    # Money that was given lowered `refundable` too, so it comes off the uncapped worth.
+    return min(max(worth - given, Money.zero(order.currency)), refundable(order))
+
+
 def _line(
     line: FulfillmentLine, asked: AskedLine, count: int, resolution: Resolution, pays: bool, terms: Terms
 ) -> LineEntitlement:

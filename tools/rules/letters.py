@@ -45,9 +45,11 @@ _INVISIBLE = dict.fromkeys([*map(ord, "\u200b\u2060\ufeff"), *range(0xE0000, 0xE
 
 def note_flags(text: str) -> tuple[str, ...]:
     """The phrases of a letter that read like instructions to an agent, each once, in the order of the checks."""
+    found = [] if len(text) <= _READ_AT_MOST else ["too long to be read to its end"]
     text = text[:_READ_AT_MOST]
     shown = text.translate(_INVISIBLE)
-    found = [] if len(shown) == len(text) else ["invisible characters"]
+    if len(shown) < len(text):
+        found.append("invisible characters")
     plain = re.sub(r"[^\S\n]+", " ", unicodedata.normalize("NFKC", shown).casefold().replace("’", "'"))
     for pattern in _PHRASES:
         for match in pattern.finditer(plain):
