@@ -62,6 +62,8 @@ class ToolSpec(Generic[A]):
     """The provider can tell, by key, whether a call happened."""
     spends: Callable[[A], Money | None] = field(default=lambda _args: None)
     """Money that leaves the company, for budgets and for people."""
+    costs: Callable[[Any], Mapping[str, Money]] = field(default=lambda _result: {})
+    """What a call that happened cost the company, by component, from its result."""
     compensated_by: str = ""
     """The tool that takes a reversible effect back."""
 

@@ -88,7 +88,7 @@ class Judge(Protocol):
 
 
 class Interrupt(BaseModel):
-    """An open question of a graph: what it waits for."""
+    """An open question of a graph: what it waits for. `value` holds the `action_id`."""
 
     id: str
     value: dict[str, JSON]
@@ -101,21 +101,25 @@ class SegmentResult(BaseModel):
     finished: bool = False
     outcome: str = ""
     summary: str = ""
+    skipped: bool = False
+    """The event had nothing to say to the graph: its question is not open any more."""
+
+
+class CaseView(BaseModel):
+    """What a graph may know of its case."""
+
+    id: str
+    workspace: str
+    kind: str
+    subject: str
+    payload: dict[str, JSON]
 
 
 class Runner(Protocol):
     """Runs the graph of a case until it ends or waits. Holds no authority over effects."""
 
-    async def start(self, case_id: str, kind: str, payload: Mapping[str, JSON]) -> SegmentResult: ...
-
-    async def resume(
-        self, case_id: str, kind: str, interrupt_id: str, value: Mapping[str, JSON]
-    ) -> SegmentResult | None:
-        """Answers one open interrupt by its id; None if that interrupt is not open any more."""
-        ...
-
-    async def proceed(self, case_id: str, kind: str) -> SegmentResult | None:
-        """Goes on with whatever is unfinished, after a crash; None if there is no checkpoint."""
+    async def advance(self, case: CaseView, answered: str = "") -> SegmentResult:
+        """Starts the case, answers the interrupt `answered`, or goes on with what a crash left unfinished."""
         ...
 
 

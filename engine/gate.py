@@ -1,0 +1,143 @@
+"""The gate: every proposal passes here, is judged by policy on facts that no model wrote, and is recorded.
+
+The same decision is taken again by the executor when an action is about to run (`decide`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from core.actions import Effect, ProposedAction
+from core.errors import InvalidInput
+from core.money import Money
+from core.ports import Count, FactSource, Judge, Tools
+from core.states import ReviewStatus
+from core.verdicts import Deny, Fact, FactValue, Verdict
+from engine.stream import Stream
+from ledger.database import Database, Ledger
+from ledger.tables import CaseRow
+
+
+class Note(BaseModel):
+    """An entry for the case's trace."""
+
+    type: str
+    body: dict[str, Any]
+
+
+class Ruling(BaseModel):
+    """What the gate says of one proposal."""
+
+    action_id: str
+    verdict: Verdict
+    effect: Effect
+
+
+class Gate:
+    def __init__(
+        self, database: Database, tools: Tools, judge: Judge, facts: Mapping[str, FactSource], stream: Stream
+    ) -> None:
+        self._database = database
+        self._tools = tools
+        self._judge = judge
+        self._facts = facts
+        self._stream = stream
+
+    async def gather(self, action: ProposedAction, payload: Mapping[str, Any]) -> dict[str, Fact]:
+        """Facts from the systems of record. Raises `ProviderUnavailable`."""
+        source = self._facts.get(action.kind)
+        counted = {count.name for count in self._judge.counts(action.kind, action.tool)}
+        wanted = self._judge.wants(action.kind, action.tool) - counted
+        if source is None or not wanted:
+            return {}
+        return await source.gather(action, payload, frozenset(wanted))
+
+    def decide(self, ledger: Ledger, action: ProposedAction, subject: str, facts: Mapping[str, Fact]) -> Verdict:
+        """The verdict on these facts and the counts of our own records, in flight included."""
+        counted = {
+            count.name: Fact(value=value, source="ledger", at=ledger.now)
+            for count in self._judge.counts(action.kind, action.tool)
+            if (value := _measure(ledger, count, action, subject)) is not None
+        }
+        return self._judge.judge(action, {**facts, **counted}, ledger.now)
+
+    async def propose(
+        self, actions: Sequence[ProposedAction], payload: Mapping[str, Any], notes: Sequence[Note] = ()
+    ) -> list[Ruling]:
+        """Judges the proposals of one turn and records them, all in one transaction."""
+        gathered = [await self.gather(action, payload) for action in actions]
+        workspace, case_id = actions[0].workspace, actions[0].case_id
+
+        def record(ledger: Ledger) -> list[Ruling]:
+            case = ledger.cases.get(case_id)
+            for note in notes:
+                ledger.trace.add(case_id, note.type, note.body)
+            return [self._rule(ledger, case, action, facts) for action, facts in zip(actions, gathered, strict=True)]
+
+        rulings = await self._database.write(workspace, record)
+        self._stream.publish()
+        return rulings
+
+    def _rule(self, ledger: Ledger, case: CaseRow, action: ProposedAction, facts: Mapping[str, Fact]) -> Ruling:
+        spec = self._tools.specs()[action.tool]
+        verdict = self._known_no(ledger, action, spec.effect) or self.decide(ledger, action, case.subject, facts)
+        entry = {
+            "action": action.id,
+            "tool": action.tool,
+            "step": action.step_key,
+            "verdict": verdict.verdict,
+            "reason": verdict.reason,
+            "rules": [match.rule for match in verdict.matches if not match.monitor],
+            "book": verdict.book.model_dump(),
+        }
+        if spec.effect is not Effect.READ:
+            args = spec.parse(action.args)
+            ledger.effects.propose(action, effect=spec.effect, described=spec.describe(args))
+            ledger.effects.decided(action.id, "gate", verdict)
+            ledger.audit.append("action.judged", entry, case_id=action.case_id)
+        ledger.trace.add(action.case_id, "action.judged", {**entry, "args": action.args})
+        return Ruling(action_id=action.id, verdict=verdict, effect=spec.effect)
+
+    def _known_no(self, ledger: Ledger, action: ProposedAction, effect: Effect) -> Deny | None:
+        """What our own records refuse before policy is asked: a step used twice, a rejected action unchanged."""
+        if effect is Effect.READ:
+            return None
+        for earlier in ledger.effects.actions(action.case_id):
+            if earlier.id == action.id:
+                continue
+            if earlier.step_key == action.step_key and earlier.proposer == action.proposer:
+                # A checkpoint older than the ledger (a power cut) made the agent think again: the ledger wins.
+                return self._no(action, f"step {action.step_key} already proposed another action")
+            if (earlier.tool, earlier.args) == (action.tool, action.args):
+                for review in ledger.reviews.of_action(earlier.id):
+                    if review.status in (ReviewStatus.REJECTED, ReviewStatus.EXPIRED):
+                        return self._no(action, "people refused this very action; change it or do something else")
+        return None
+
+    def _no(self, action: ProposedAction, reason: str) -> Deny:
+        return Deny(reason=reason, book=self._judge.book(action.kind))
+
+
+def _measure(ledger: Ledger, count: Count, action: ProposedAction, subject: str) -> FactValue:
+    """A count, or a sum of money in the currency of the action at hand; None where it can't be told."""
+    earlier = ledger.effects.earlier(count, action, subject)
+    if count.measure == "count":
+        return len(earlier)
+    path = count.path.removeprefix("args.").split(".")
+    own = _money(action.args, path)
+    if own is None:
+        return None
+    amounts = [money for args in earlier if (money := _money(args, path)) is not None]
+    return Money.total((money for money in amounts if money.currency == own.currency), own.currency)
+
+
+def _money(args: Any, path: list[str]) -> Money | None:
+    for part in path:
+        args = args.get(part) if isinstance(args, dict) else None
+    try:
+        return Money.model_validate(args) if isinstance(args, dict) else None
+    except (ValueError, InvalidInput):
+        return None

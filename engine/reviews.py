@@ -1,0 +1,323 @@
+"""The review desk: parks what waits for people, takes their votes, and knows what was decided.
+
+A vote is a row, written here for an authenticated person under policy's conditions. Nothing that a
+client or a graph sends can stand in for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, Field
+
+from core.actions import JSON, ProposedAction
+from core.errors import AlreadyDecided, Forbidden, InvalidInput, StaleState
+from core.people import Permission, Person, require
+from core.ports import Interrupt, Tools
+from core.states import FINISHED, CaseStatus, ReviewStatus
+from core.verdicts import Deny, Review
+from engine import incidents
+from engine.gate import Gate
+from engine.rates import RateCard
+from engine.stream import Stream
+from engine.votes import missing, satisfied, valid_voters
+from ledger.database import Database, Ledger
+from ledger.tables import CaseRow, ReviewRow, VoteRow
+
+T = TypeVar("T")
+
+CLAIM_LEASE = timedelta(minutes=5)
+
+
+class Choice(StrEnum):
+    APPROVE = "approve"
+    REJECT = "reject"
+    EDIT = "edit"
+
+
+class Decision(BaseModel):
+    """What a person decides. `seen` is the digest of what was shown: it must still be the present one."""
+
+    choice: Choice
+    seen: str = Field(max_length=64)
+    reason_code: str = Field(default="", max_length=64)
+    note: str = Field(default="", max_length=4000)
+    args: dict[str, JSON] | None = None
+    dwell_s: int = Field(default=0, ge=0, le=24 * 3600)
+    """Seconds that the person looked at it, for the cost of the case."""
+
+
+class Decided(BaseModel):
+    """What came of a vote: decided, or still waiting for others."""
+
+    review_id: str
+    status: ReviewStatus
+    action_id: str
+    waiting_for: list[str] = []
+
+
+class ReviewDesk:
+    def __init__(
+        self,
+        database: Database,
+        tools: Tools,
+        gate: Gate,
+        stream: Stream,
+        rates: RateCard,
+        ring: Callable[[str, str], Awaitable[None]],
+    ) -> None:
+        self._database = database
+        self._tools = tools
+        self._gate = gate
+        self._stream = stream
+        self._rates = rates
+        self._ring = ring
+
+    # parking
+
+    def park(self, ledger: Ledger, case: CaseRow, question: Interrupt) -> None:
+        """Opens the review of an open interrupt, once; called in the segment's closing transaction."""
+        for review in ledger.reviews.of_case(case.id):
+            if review.interrupt_id == question.id:
+                return
+        action_id = str(question.value["action_id"])
+        if question.value.get("unknown"):
+            action = ledger.effects.action(action_id)
+            incidents.ask(
+                ledger,
+                case,
+                incidents.RECONCILE,
+                {"action_id": action_id, "tool": action.tool, "problem": str(question.value.get("reason", ""))[:500]},
+                f"Did it happen? {action.described}",
+                interrupt_id=question.id,
+            )
+            return
+        verdict = Review.model_validate(ledger.effects.decisions(action_id)[-1].body)
+        self.open(ledger, case, action_id, question.id, verdict)
+
+    def open(self, ledger: Ledger, case: CaseRow, action_id: str, interrupt_id: str, verdict: Review) -> ReviewRow:
+        review = ledger.reviews.open(case_id=case.id, action_id=action_id, interrupt_id=interrupt_id, verdict=verdict)
+        ledger.timers.set(case_id=case.id, purpose="review.expiry", due_at=review.due_at, review_id=review.id)
+        body = {
+            "review": review.id,
+            "action": action_id,
+            "groups": [each.group for each in verdict.reviewers],
+            "reason": verdict.reason,
+            "due_at": review.due_at.isoformat(),
+        }
+        ledger.audit.append("review.opened", body, case_id=case.id)
+        ledger.trace.add(case.id, "review.opened", body)
+        return review
+
+    # people
+
+    async def claim(self, person: Person, review_id: str) -> ReviewRow:
+        """Takes the review for five minutes, or renews. Raises `LeaseLost`, `AlreadyDecided`, `Forbidden`."""
+        require(person, Permission.CLAIM)
+
+        def take(ledger: Ledger) -> ReviewRow:
+            review = ledger.reviews.get(review_id, lock=True)
+            _seated(person, review)
+            ledger.reviews.claim(review, person.id, CLAIM_LEASE)
+            ledger.trace.add(review.case_id, "review.claimed", {"review": review.id, "by": person.id})
+            return review
+
+        return await self._told(self._database.write(person.workspace, take))
+
+    async def release(self, person: Person, review_id: str) -> ReviewRow:
+        def give(ledger: Ledger) -> ReviewRow:
+            review = ledger.reviews.get(review_id, lock=True)
+            ledger.reviews.release(review, person.id)
+            ledger.trace.add(review.case_id, "review.released", {"review": review.id, "by": person.id})
+            return review
+
+        return await self._told(self._database.write(person.workspace, give))
+
+    async def decide(self, person: Person, review_id: str, decision: Decision) -> Decided:
+        """Writes a vote, and decides the review once the votes suffice. First come, first served."""
+        require(person, Permission.DECIDE)
+        edited, facts = None, {}
+        if decision.choice is Choice.EDIT:
+            edited, payload = await self._database.read(
+                person.workspace, lambda ledger: self._edited(ledger, person, review_id, decision)
+            )
+            facts = await self._gate.gather(edited, payload)
+
+        def vote(ledger: Ledger) -> Decided:
+            review = ledger.reviews.get(review_id, lock=True)
+            action = self._may_vote(ledger, person, review, decision)
+            row = VoteRow(
+                review_id=review.id,
+                action_id=action.id,
+                person=person.id,
+                roles=sorted(person.roles),
+                choice=decision.choice,
+                reason_code=decision.reason_code,
+                note=decision.note,
+                seen=decision.seen,
+                dwell_s=decision.dwell_s,
+            )
+            ledger.reviews.vote(row)
+            self._bill(ledger, review, row)
+            match decision.choice:
+                case Choice.REJECT:
+                    decided = self._settle(ledger, review, ReviewStatus.REJECTED, row)
+                case Choice.EDIT:
+                    assert edited is not None
+                    decided = self._edit(ledger, review, row, edited, facts)
+                case Choice.APPROVE:
+                    decided = self._approve(ledger, review, row, action)
+            return decided
+
+        decided = await self._told(self._database.write(person.workspace, vote))
+        if decided.status != ReviewStatus.OPEN:
+            review = await self._database.read(person.workspace, lambda ledger: ledger.reviews.get(review_id))
+            await self._ring(person.workspace, review.case_id)
+        return decided
+
+    def _may_vote(self, ledger: Ledger, person: Person, review: ReviewRow, decision: Decision) -> ProposedAction:
+        ledger.reviews.still_open(review)
+        if review.due_at <= ledger.now:
+            raise AlreadyDecided("Its time is over.", hint="It will expire in a moment.", present="expired")
+        action = ledger.effects.proposed(ledger.effects.action(review.action_id))
+        if action.proposer == person.id:
+            raise Forbidden("You proposed this action: somebody else has to approve it.", hint="Leave it in the queue.")
+        _seated(person, review)
+        held = review.claimed_until is not None and review.claimed_until > ledger.now
+        if held and review.claimed_by != person.id:
+            raise StaleState(f"{review.claimed_by} holds it.", hint="Take another one.", present=review.claimed_by)
+        if any(vote.person == person.id for vote in ledger.reviews.votes(review.id)):
+            raise AlreadyDecided("You have voted on it already.", hint="It waits for others.", present="voted")
+        if decision.seen != ledger.reviews.saw(review, action.args):
+            raise StaleState("It changed since you looked at it.", hint="Look again.", present=str(review.version))
+        if decision.choice is Choice.REJECT and not decision.reason_code:
+            raise InvalidInput("A rejection needs a reason code.", field="reason_code", hint="Give one.")
+        if decision.choice is Choice.EDIT and (action.proposer == incidents.HOUSE or decision.args is None):
+            raise InvalidInput("Nothing can be edited here.", field="args", hint="Approve or reject it.")
+        return action
+
+    def _approve(self, ledger: Ledger, review: ReviewRow, vote: VoteRow, action: ProposedAction) -> Decided:
+        voters = valid_voters(ledger, action, review)
+        asked = ledger.reviews.asked(review)
+        if satisfied(asked, voters):
+            return self._settle(ledger, review, ReviewStatus.APPROVED, vote)
+        review.claimed_by, review.claim_token, review.claimed_until = "", "", None
+        review.version += 1
+        ledger.session.add(review)
+        waiting = missing(asked, voters)
+        _log(ledger, review, "vote.cast", vote, waiting_for=waiting)
+        return Decided(review_id=review.id, status=ReviewStatus.OPEN, action_id=review.action_id, waiting_for=waiting)
+
+    def _edited(
+        self, ledger: Ledger, person: Person, review_id: str, decision: Decision
+    ) -> tuple[ProposedAction, dict[str, Any]]:
+        review = ledger.reviews.get(review_id)
+        action = self._may_vote(ledger, person, review, decision)
+        spec = self._tools.specs()[action.tool]
+        args = spec.parse(decision.args or {}).model_dump(mode="json")
+        if args == action.args:
+            raise InvalidInput("Nothing was changed.", field="args", hint="Approve it as it is.")
+        edited = action.model_copy(update={"args": args, "proposer": person.id})
+        return ProposedAction.model_validate(edited.model_dump()), ledger.cases.get(review.case_id).payload
+
+    def _edit(
+        self, ledger: Ledger, review: ReviewRow, vote: VoteRow, edited: ProposedAction, facts: dict[str, Any]
+    ) -> Decided:
+        """Other arguments are another action: policy judges it anew, and its editor may not approve it."""
+        case = ledger.cases.get(review.case_id)
+        spec = self._tools.specs()[edited.tool]
+        verdict = self._gate.decide(ledger, edited, case.subject, facts)
+        if isinstance(verdict, Deny):
+            raise InvalidInput(
+                f"Policy does not allow it like this: {verdict.reason}.", field="args", hint="Change it or reject it."
+            )
+        ledger.effects.propose(
+            edited, effect=spec.effect, described=spec.describe(spec.parse(edited.args)), edited_from=review.action_id
+        )
+        ledger.effects.decided(edited.id, "edit", verdict)
+        review.edited_to = edited.id
+        if isinstance(verdict, Review):
+            self._settle(ledger, review, ReviewStatus.EDITED, vote, wake=False)
+            following = self.open(ledger, case, edited.id, review.interrupt_id, verdict)
+            return Decided(
+                review_id=following.id,
+                status=ReviewStatus.OPEN,
+                action_id=edited.id,
+                waiting_for=[each.role for each in verdict.reviewers],
+            )
+        decided = self._settle(ledger, review, ReviewStatus.EDITED, vote)
+        return decided.model_copy(update={"action_id": edited.id})
+
+    def _settle(
+        self, ledger: Ledger, review: ReviewRow, to: ReviewStatus, vote: VoteRow | None, *, wake: bool = True
+    ) -> Decided:
+        ledger.reviews.settle(review, to)
+        ledger.timers.cancel(review_id=review.id)
+        _log(ledger, review, f"review.{to}", vote, edited_to=review.edited_to)
+        case = ledger.cases.get(review.case_id, lock=True)
+        if wake and case.status not in FINISHED:
+            ledger.cases.post(
+                case,
+                source="desk",
+                event_id=f"{review.id}:{to}",
+                event="review.decided",
+                payload={"review_id": review.id, "interrupt_id": review.interrupt_id},
+            )
+            if case.status == CaseStatus.FAILED:
+                ledger.cases.move(case, CaseStatus.OPEN)
+        return Decided(review_id=review.id, status=to, action_id=review.action_id)
+
+    def _bill(self, ledger: Ledger, review: ReviewRow, vote: VoteRow) -> None:
+        ledger.costs.post(
+            key=f"{review.id}:{vote.person}",
+            case_id=review.case_id,
+            component="reviewer",
+            amount=self._rates.review(vote.dwell_s),
+            quantity=max(vote.dwell_s, self._rates.reviewer_least_s),
+            unit="second",
+        )
+
+    # clock and case
+
+    def expire(self, ledger: Ledger, review_id: str) -> str:
+        """Time is over: denied, unless a vote came first. Returns the case to ring, or nothing."""
+        review = ledger.reviews.get(review_id, lock=True)
+        if review.status != ReviewStatus.OPEN:
+            return ""
+        self._settle(ledger, review, ReviewStatus.EXPIRED, None)
+        return review.case_id
+
+    def withdraw(self, ledger: Ledger, case_id: str) -> None:
+        """The case ended without them: what still waits is superseded."""
+        for review in ledger.reviews.of_case(case_id, only_open=True):
+            self._settle(ledger, review, ReviewStatus.SUPERSEDED, None, wake=False)
+
+    async def _told(self, work: Awaitable[T]) -> T:
+        result = await work
+        self._stream.publish()
+        return result
+
+
+def _seated(person: Person, review: ReviewRow) -> None:
+    """Raises `Forbidden` if none of the person's roles is asked for."""
+    asked = {str(each["role"]) for each in review.reviewers}
+    if not asked & person.roles:
+        wanted = " or ".join(sorted(asked))
+        raise Forbidden(f"It takes the role {wanted}.", hint="Ask somebody who has it.", missing_role=wanted)
+
+
+def _log(ledger: Ledger, review: ReviewRow, entry: str, vote: VoteRow | None, **more: Any) -> None:
+    body: dict[str, Any] = {"review": review.id, "action": review.action_id, **more}
+    if vote is not None:
+        body |= {
+            "by": vote.person,
+            "choice": str(vote.choice),
+            "reason_code": vote.reason_code,
+            "note": vote.note,
+            "seen": vote.seen,
+        }
+    ledger.audit.append(entry, body, case_id=review.case_id)
+    ledger.trace.add(review.case_id, entry, body)

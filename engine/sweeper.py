@@ -1,0 +1,74 @@
+"""The sweeper: timers that are due, events that nobody rang for, effects whose worker is gone.
+
+It is what makes every doorbell a mere hint: whatever was lost with a process is found again here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from core.states import CaseStatus, Desired
+from engine.reviews import ReviewDesk
+from engine.stream import Stream
+from ledger.database import SYSTEM, Database, Ledger
+from ledger.tables import TimerRow
+
+log = logging.getLogger("countersign.engine")
+
+
+class Sweeper:
+    def __init__(
+        self,
+        database: Database,
+        desk: ReviewDesk,
+        stream: Stream,
+        ring: Callable[[str, str], Awaitable[None]],
+        *,
+        every_s: float,
+    ) -> None:
+        self._database = database
+        self._desk = desk
+        self._stream = stream
+        self._ring = ring
+        self._every_s = every_s
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.sweep()
+            except Exception:  # the next sweep does what this one could not
+                log.exception("sweep failed")
+            await asyncio.sleep(self._every_s)
+
+    async def sweep(self) -> int:
+        """One round. Returns how many timers fired."""
+        due = await self._database.read(SYSTEM, lambda ledger: ledger.timers.due())
+        for timer in due:
+            await self._fire(timer)
+        for workspace, case_id in await self._database.read(SYSTEM, _silent):
+            await self._ring(workspace, case_id)
+        if due:
+            self._stream.publish()
+        return len(due)
+
+    async def _fire(self, timer: TimerRow) -> None:
+        def fire(ledger: Ledger) -> str:
+            row = next((each for each in ledger.timers.pending(timer.case_id) if each.id == timer.id), None)
+            if row is None:
+                return ""
+            ledger.timers.fire(row)
+            if timer.purpose == "review.expiry":
+                return self._desk.expire(ledger, timer.review_id)
+            case = ledger.cases.get(timer.case_id, lock=True)
+            if case.status == CaseStatus.PAUSED and case.desired == Desired.RUN:
+                ledger.cases.move(case, CaseStatus.OPEN)
+            return case.id
+
+        if case_id := await self._database.write(timer.workspace, fire):
+            await self._ring(timer.workspace, case_id)
+
+
+def _silent(ledger: Ledger) -> list[tuple[str, str]]:
+    return [(ledger.cases.get(case).workspace, case) for case, _seq, _crashes in ledger.cases.unrung()]

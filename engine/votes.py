@@ -1,0 +1,74 @@
+"""Do these votes carry this action? Asked when a person votes, and again when the action is about to run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.actions import ProposedAction
+from core.errors import NotFound
+from core.states import ReviewStatus
+from core.verdicts import Review, ReviewerSet
+from ledger.database import Ledger
+from ledger.tables import ReviewRow, VoteRow
+
+APPROVE = "approve"
+
+
+def satisfied(asked: Sequence[ReviewerSet], voters: dict[str, frozenset[str]]) -> bool:
+    """Whether distinct people can fill every seat: nobody sits twice, not even with two roles."""
+    seats = [each.role for each in asked for _ in range(each.people)]
+    taken: dict[str, int] = {}
+
+    def seat(index: int, tried: set[str]) -> bool:
+        for person, roles in voters.items():
+            if seats[index] in roles and person not in tried:
+                tried.add(person)
+                if person not in taken or seat(taken[person], tried):
+                    taken[person] = index
+                    return True
+        return False
+
+    return all(seat(index, set()) for index in range(len(seats)))
+
+
+def missing(asked: Sequence[ReviewerSet], voters: dict[str, frozenset[str]]) -> list[str]:
+    """The roles whose seats can't all be filled, for people to read."""
+    return [each.role for each in asked if not satisfied([each], voters)] or (
+        [] if satisfied(asked, voters) else [each.role for each in asked]
+    )
+
+
+def valid_voters(ledger: Ledger, action: ProposedAction, review: ReviewRow) -> dict[str, frozenset[str]]:
+    """People whose approval of this very action counts now, with the roles that they hold now."""
+    voters: dict[str, frozenset[str]] = {}
+    for vote in ledger.reviews.votes(review.id):
+        if _counts(vote, action, review):
+            try:
+                person = ledger.people.get(vote.workspace, vote.person)
+            except NotFound:
+                continue
+            voters[vote.person] = frozenset(person.roles) & frozenset(vote.roles)
+    return voters
+
+
+def _counts(vote: VoteRow, action: ProposedAction, review: ReviewRow) -> bool:
+    return (
+        vote.choice == APPROVE
+        and vote.action_id == action.id
+        and vote.person != action.proposer
+        and vote.at <= review.due_at
+    )
+
+
+def approval(ledger: Ledger, action: ProposedAction, verdict: Review) -> tuple[ReviewRow | None, str]:
+    """The approved review of the action, and why its votes do not carry what policy asks for now."""
+    approved = [row for row in ledger.reviews.of_action(action.id) if row.status == ReviewStatus.APPROVED]
+    if not approved:
+        return None, "policy asks for people now, and there is no approval of this action"
+    review = approved[-1]
+    if any(vote.choice != APPROVE for vote in ledger.reviews.votes(review.id)):
+        return review, "somebody refused it"
+    voters = valid_voters(ledger, action, review)
+    if not satisfied(verdict.reviewers, voters):
+        return review, f"approval is missing from: {', '.join(missing(verdict.reviewers, voters))}"
+    return review, ""

@@ -1,0 +1,99 @@
+"""The audit chain: each entry carries the hash of the one before, so a change anywhere shows.
+
+`hash = SHA-256(canonical JSON of {workspace, seq, at, type, case, body, prev})` over the stored text.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel
+from sqlmodel import Session, col, select
+
+from core.ids import canonical, digest
+from ledger.tables import AuditHeadRow, AuditRow
+
+GENESIS = "0" * 64
+
+
+class BrokenLink(BaseModel):
+    """The first entry of a chain that does not hold, and why."""
+
+    workspace: str
+    seq: int
+    why: str
+
+
+def _hash(row: AuditRow) -> str:
+    return digest(
+        {
+            "workspace": row.workspace,
+            "seq": row.seq,
+            "at": row.at,
+            "type": row.type,
+            "case": row.case_id,
+            "body": row.body,
+            "prev": row.prev,
+        }
+    )
+
+
+class AuditChain:
+    def __init__(self, session: Session, workspace: str, now: datetime) -> None:
+        self._session = session
+        self._workspace = workspace
+        self._now = now
+
+    def append(self, entry: str, body: dict[str, Any], *, case_id: str = "", workspace: str = "") -> AuditRow:
+        """Adds one link. The head row serialises writers."""
+        workspace = workspace or self._workspace
+        head = self._session.get(AuditHeadRow, workspace, with_for_update=True)
+        if head is None:
+            head = AuditHeadRow(workspace=workspace, seq=0, hash=GENESIS)
+        row = AuditRow(
+            workspace=workspace,
+            seq=head.seq + 1,
+            at=self._now.astimezone(UTC).isoformat(timespec="microseconds"),
+            type=entry,
+            case_id=case_id,
+            body=canonical(body).decode(),
+            prev=head.hash,
+            hash="",
+        )
+        row.hash = _hash(row)
+        head.seq, head.hash = row.seq, row.hash
+        self._session.add(row)
+        self._session.add(head)
+        return row
+
+    def entries(self, *, case_id: str = "", after: int = 0, limit: int = 500) -> list[AuditRow]:
+        found = select(AuditRow).where(AuditRow.workspace == self._workspace, AuditRow.seq > after)
+        if case_id:
+            found = found.where(AuditRow.case_id == case_id)
+        return list(self._session.exec(found.order_by(col(AuditRow.seq)).limit(limit)))
+
+    def workspaces(self) -> list[str]:
+        return list(self._session.exec(select(AuditHeadRow.workspace).order_by(AuditHeadRow.workspace)))
+
+    def verify(self, workspace: str) -> tuple[int, BrokenLink | None]:
+        """How many entries hold, and the first that does not."""
+        prev, expected = GENESIS, 1
+        found = select(AuditRow).where(AuditRow.workspace == workspace).order_by(col(AuditRow.seq))
+        for row in self._session.exec(found.execution_options(yield_per=1000)):
+            broken = ""
+            if row.seq != expected:
+                broken = f"entry {expected} is missing"
+            elif row.prev != prev:
+                broken = "it does not carry the hash of the entry before"
+            elif _hash(row) != row.hash:
+                broken = "its content does not match its hash"
+            if broken:
+                return expected - 1, BrokenLink(workspace=workspace, seq=row.seq, why=broken)
+            prev, expected = row.hash, expected + 1
+        head = self._session.get(AuditHeadRow, workspace)
+        if head is not None and (head.seq, head.hash) != (expected - 1, prev):
+            return expected - 1, BrokenLink(
+                workspace=workspace, seq=expected, why=f"the chain ends before its head at entry {head.seq}"
+            )
+        return expected - 1, None

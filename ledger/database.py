@@ -1,0 +1,198 @@
+"""The unit of work: one transaction is one function, with nothing awaited inside.
+
+A step is a plain function of a `Ledger`. It is committed as a whole when it returns and rolled back
+when it raises. Because it can't await, no transaction is ever held open over a network call. On SQLite
+it runs right in the event loop, one writer at a time (docs/decisions/0003); on a database server it
+runs in a thread, one hop for each transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
+from sqlmodel import Session, create_engine
+
+from core.clock import Clock, SystemClock
+from core.errors import SetupError
+from ledger.audit import AuditChain
+from ledger.cases import Cases
+from ledger.costs import Costs
+from ledger.effects import Effects
+from ledger.people import People
+from ledger.reviews import Reviews
+from ledger.tables import Row
+from ledger.timers import Timers
+from ledger.trace import Trace
+
+T = TypeVar("T")
+
+SYSTEM = "*"
+"""The workspace of sweeps: sees all, and can't write a row that names no workspace."""
+
+
+class Ledger:
+    """All records, inside one transaction of one workspace."""
+
+    def __init__(self, session: Session, workspace: str, clock: Clock) -> None:
+        self.session = session
+        self.workspace = workspace
+        self.now = clock.now()
+
+    @cached_property
+    def cases(self) -> Cases:
+        return Cases(self.session, self.now)
+
+    @cached_property
+    def effects(self) -> Effects:
+        return Effects(self.session, self.now)
+
+    @cached_property
+    def reviews(self) -> Reviews:
+        return Reviews(self.session, self.now)
+
+    @cached_property
+    def timers(self) -> Timers:
+        return Timers(self.session, self.now)
+
+    @cached_property
+    def trace(self) -> Trace:
+        return Trace(self.session, self.now)
+
+    @cached_property
+    def costs(self) -> Costs:
+        return Costs(self.session, self.now)
+
+    @cached_property
+    def people(self) -> People:
+        return People(self.session, self.now)
+
+    @cached_property
+    def audit(self) -> AuditChain:
+        return AuditChain(self.session, self.workspace, self.now)
+
+
+class _Session(Session):
+    """A session of one workspace: it adds the workspace to every query and to every new row."""
+
+
+@event.listens_for(_Session, "do_orm_execute")
+def _only_this_workspace(state: ORMExecuteState) -> None:
+    workspace = state.session.info["workspace"]
+    if workspace != SYSTEM and not state.is_column_load and not state.is_relationship_load:
+        state.statement = state.statement.options(
+            with_loader_criteria(Row, lambda cls: cls.workspace == workspace, include_aliases=True)
+        )
+
+
+@event.listens_for(_Session, "before_flush")
+def _stamp_workspace(session: Session, _context: object, _instances: object) -> None:
+    workspace = session.info["workspace"]
+    for row in session.new:
+        if isinstance(row, Row):
+            if not row.workspace:
+                row.workspace = workspace
+            if row.workspace == SYSTEM or workspace not in (SYSTEM, row.workspace):
+                raise AssertionError(f"{type(row).__name__} of {row.workspace!r} written by {workspace!r}")
+
+
+class Database:
+    def __init__(self, engine: Engine, clock: Clock | None = None) -> None:
+        self.engine = engine
+        self.clock: Clock = clock or SystemClock()
+        self._inline = engine.dialect.name == "sqlite"
+
+    async def write(self, workspace: str, step: Callable[[Ledger], T]) -> T:
+        """Runs one transaction. What `step` raises rolls it back and comes out unchanged."""
+        return await self._run(workspace, step, writes=True)
+
+    async def read(self, workspace: str, step: Callable[[Ledger], T]) -> T:
+        return await self._run(workspace, step, writes=False)
+
+    async def _run(self, workspace: str, step: Callable[[Ledger], T], writes: bool) -> T:
+        if self._inline:
+            return self.transact(workspace, step, writes)
+        return await asyncio.to_thread(self.transact, workspace, step, writes)
+
+    def transact(self, workspace: str, step: Callable[[Ledger], T], writes: bool = True) -> T:
+        """The same for callers without an event loop (commands, migrations)."""
+        with self.engine.connect().execution_options(writes=writes) as connection, self._explained():
+            session = _Session(connection, expire_on_commit=False, info={"workspace": workspace}, autoflush=True)
+            with session, session.begin():
+                return step(Ledger(session, workspace, self.clock))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            raise SetupError(
+                f"The database could not be used: {error.orig}.",
+                hint="Check the disk, the folder's permissions and that nothing else holds the file.",
+            ) from error
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def sqlite_database(path: Path, clock: Clock | None = None) -> Database:
+    """A database in one file, in write-ahead mode, every commit on disk before it returns."""
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # transactions are begun below, not by the driver
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return Database(engine, clock)
+
+
+def lock_folder(folder: Path) -> IO[str]:
+    """Makes a data folder and holds it for this process. Raises `SetupError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = open(folder / "lock", "a+", encoding="utf-8")  # noqa: SIM115 - held for the process's life
+    except OSError as error:
+        raise SetupError(
+            f"The data folder {folder} can't be written: {error.strerror}.",
+            hint="Choose another with COUNTERSIGN_DATA, or give yourself the permission.",
+        ) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.seek(0)
+        holder = handle.read().strip()
+        handle.close()
+        raise SetupError(
+            f"The data folder {folder} is in use by process {holder or 'unknown'}.",
+            hint="Stop that process, or choose another folder with COUNTERSIGN_DATA.",
+        ) from error
+    handle.seek(0)
+    handle.truncate()
+    handle.write(str(os.getpid()))
+    handle.flush()
+    return handle
+
+
+def ping(database: Database) -> None:
+    """Raises `SetupError` if the database does not answer."""
+    try:
+        with database.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except DBAPIError as error:
+        raise SetupError(f"The database does not answer: {error.orig}.", hint="Check its address.") from error

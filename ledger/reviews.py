@@ -1,0 +1,144 @@
+"""Reviews and votes: what waits for people, who holds it, and what each of them said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from core.errors import AlreadyDecided, LeaseLost, NotFound
+from core.ids import digest, new_id
+from core.states import ReviewStatus, move_review
+from core.verdicts import Review as ReviewVerdict
+from core.verdicts import ReviewerSet
+from ledger.tables import ReviewRow, VoteRow
+
+
+class Reviews:
+    def __init__(self, session: Session, now: datetime) -> None:
+        self._session = session
+        self._now = now
+
+    def get(self, review_id: str, *, lock: bool = False) -> ReviewRow:
+        found = select(ReviewRow).where(ReviewRow.id == review_id)
+        row = self._session.exec(found.with_for_update() if lock else found).first()
+        if row is None:
+            raise NotFound(f"There is no approval '{review_id[:60]}'.", hint="countersign desk list shows the queue.")
+        return row
+
+    def open(self, *, case_id: str, action_id: str, interrupt_id: str, verdict: ReviewVerdict) -> ReviewRow:
+        row = ReviewRow(
+            id=new_id("rev"),
+            case_id=case_id,
+            action_id=action_id,
+            interrupt_id=interrupt_id,
+            status=ReviewStatus.OPEN,
+            reviewers=[each.model_dump(mode="json") for each in verdict.reviewers],
+            reason=verdict.reason,
+            book=verdict.book.model_dump(mode="json"),
+            facts={path: fact.model_dump(mode="json") for path, fact in verdict.facts.items()},
+            opened_at=self._now,
+            due_at=self._now + timedelta(seconds=min(each.within_s for each in verdict.reviewers)),
+        )
+        self._session.add(row)
+        self._session.flush()
+        return row
+
+    def of_action(self, action_id: str) -> list[ReviewRow]:
+        found = select(ReviewRow).where(ReviewRow.action_id == action_id)
+        return list(self._session.exec(found.order_by(col(ReviewRow.opened_at), col(ReviewRow.id))))
+
+    def of_case(self, case_id: str, *, only_open: bool = False) -> list[ReviewRow]:
+        found = select(ReviewRow).where(ReviewRow.case_id == case_id)
+        if only_open:
+            found = found.where(ReviewRow.status == ReviewStatus.OPEN)
+        return list(self._session.exec(found.order_by(col(ReviewRow.opened_at))))
+
+    def queue(
+        self,
+        *,
+        status: Sequence[str] = (ReviewStatus.OPEN,),
+        after: tuple[datetime, str] | None = None,
+        limit: int = 200,
+    ) -> list[ReviewRow]:
+        """By due time; `after` is the due time and id of the last one seen."""
+        found = select(ReviewRow).where(col(ReviewRow.status).in_(status))
+        if after is not None:
+            due, last = after
+            found = found.where(
+                (col(ReviewRow.due_at) > due) | ((col(ReviewRow.due_at) == due) & (col(ReviewRow.id) > last))
+            )
+        return list(self._session.exec(found.order_by(col(ReviewRow.due_at), col(ReviewRow.id)).limit(limit)))
+
+    def waiting(self) -> int:
+        found = select(func.count()).select_from(ReviewRow).where(ReviewRow.status == ReviewStatus.OPEN)
+        return int(self._session.exec(found).one())
+
+    # claims
+
+    def claim(self, review: ReviewRow, person: str, lease: timedelta) -> ReviewRow:
+        """Takes or renews the lease. Raises `LeaseLost` naming the holder, `AlreadyDecided`."""
+        self.still_open(review)
+        held = review.claimed_until is not None and review.claimed_until > self._now
+        if held and review.claimed_by != person:
+            raise LeaseLost(
+                f"{review.claimed_by} is looking at it.", hint="Take another one, or wait.", present=review.claimed_by
+            )
+        if not held or not review.claim_token:
+            review.claim_token = new_id("claim")
+            review.version += 1
+        review.claimed_by, review.claimed_until = person, self._now + lease
+        self._session.add(review)
+        return review
+
+    def release(self, review: ReviewRow, person: str) -> None:
+        if review.claimed_by != person:
+            raise LeaseLost(f"{person} does not hold it.", present=review.claimed_by)
+        review.claimed_by, review.claim_token, review.claimed_until = "", "", None
+        review.version += 1
+        self._session.add(review)
+
+    def still_open(self, review: ReviewRow) -> None:
+        if review.status != ReviewStatus.OPEN:
+            votes = self.votes(review.id)
+            who = votes[-1].person if votes else "the clock"
+            raise AlreadyDecided(
+                f"It is {review.status} already, by {who}.",
+                hint="Nothing is left to decide.",
+                present=str(review.status),
+            )
+
+    # votes
+
+    def vote(self, row: VoteRow) -> None:
+        row.at = self._now
+        self._session.add(row)
+        self._session.flush()
+
+    def votes(self, review_id: str) -> list[VoteRow]:
+        found = select(VoteRow).where(VoteRow.review_id == review_id)
+        return list(self._session.exec(found.order_by(col(VoteRow.id))))
+
+    def settle(self, review: ReviewRow, to: ReviewStatus) -> None:
+        review.status = move_review(ReviewStatus(review.status), to)
+        review.decided_at = self._now
+        review.version += 1
+        self._session.add(review)
+
+    def saw(self, review: ReviewRow, args: dict[str, Any]) -> str:
+        """Digest of what a person is shown: the action, its arguments, the facts and the policy."""
+        return digest(
+            {
+                "action": review.action_id,
+                "args": args,
+                "facts": {path: fact.get("value") for path, fact in review.facts.items()},
+                "book": review.book,
+            }
+        )
+
+    @staticmethod
+    def asked(review: ReviewRow) -> tuple[ReviewerSet, ...]:
+        return tuple(ReviewerSet.model_validate(each) for each in review.reviewers)

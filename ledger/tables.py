@@ -1,0 +1,287 @@
+"""The tables. Every row belongs to a workspace; the unit of work enforces it, not each query.
+
+Times are stored as UTC ISO 8601 text of one width, so they sort as text in every database.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+
+from core.states import CaseStatus, Desired, ReviewStatus, RunStatus
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A moment with its offset, kept as `2026-11-22T17:04:05.000006+00:00`."""
+
+    impl = String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without its offset")
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else datetime.fromisoformat(value)
+
+
+def _time(nullable: bool = False, index: bool = False) -> Any:
+    return Field(default=None, sa_column=Column(UtcTime, nullable=nullable, index=index))
+
+
+def _json() -> Any:
+    return Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+
+
+def _serial() -> Any:
+    number = BigInteger().with_variant(Integer, "sqlite")
+    return Field(default=None, sa_column=Column(number, primary_key=True, autoincrement=True))
+
+
+class Row(SQLModel):
+    """A row of a workspace."""
+
+    workspace: str = Field(default="", index=False, max_length=64)
+
+
+class PersonRow(Row, table=True):
+    __tablename__ = "person"
+    workspace: str = Field(primary_key=True, max_length=64)
+    id: str = Field(primary_key=True, max_length=64)
+    roles: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    active: bool = True
+    created_at: datetime = _time()
+
+
+class TokenRow(Row, table=True):
+    """A bearer token, stored as its SHA-256 only."""
+
+    __tablename__ = "token"
+    digest: str = Field(primary_key=True, max_length=64)
+    person: str = Field(index=True, max_length=64)
+    created_at: datetime = _time()
+    expires_at: datetime | None = _time(nullable=True)
+    revoked_at: datetime | None = _time(nullable=True)
+
+
+class CaseRow(Row, table=True):
+    __tablename__ = "case"
+    __table_args__ = (
+        UniqueConstraint("workspace", "request_key"),
+        Index("case_by_status", "workspace", "status", "opened_at"),
+    )
+    id: str = Field(primary_key=True, max_length=40)
+    kind: str = Field(max_length=64)
+    status: CaseStatus = Field(sa_column=Column(String(16), nullable=False))
+    desired: Desired = Field(default=Desired.RUN, sa_column=Column(String(16), nullable=False))
+    payload: dict[str, Any] = _json()
+    subject: str = Field(default="", max_length=200)
+    """Who it is about, such as a customer id: what counts are kept per."""
+    request_key: str | None = Field(default=None, max_length=200)
+    """The submitter's idempotency key."""
+    payload_digest: str = Field(default="", max_length=64)
+    opened_by: str = Field(default="", max_length=64)
+    opened_at: datetime = _time()
+    closed_at: datetime | None = _time(nullable=True)
+    outcome: str = Field(default="", max_length=64)
+    summary: str = Field(default="", sa_column=Column(Text, nullable=False))
+    problem: str = Field(default="", sa_column=Column(Text, nullable=False))
+    next_seq: int = 1
+    crashes: int = 0
+    """Segments of the event now in work that died."""
+    version: int = 1
+
+
+class InboxRow(Row, table=True):
+    """An event for a case, once: `(source, event_id)` is unique, `seq` is the order within the case."""
+
+    __tablename__ = "inbox"
+    __table_args__ = (
+        UniqueConstraint("workspace", "source", "event_id"),
+        UniqueConstraint("case_id", "seq"),
+        Index("inbox_open", "processed_at", "case_id"),
+    )
+    id: int | None = _serial()
+    source: str = Field(max_length=64)
+    event_id: str = Field(max_length=200)
+    case_id: str = Field(max_length=40)
+    seq: int
+    type: str = Field(max_length=64)
+    payload: dict[str, Any] = _json()
+    received_at: datetime = _time()
+    processed_at: datetime | None = _time(nullable=True)
+    note: str = Field(default="", max_length=400)
+
+
+class ActionRow(Row, table=True):
+    """A proposed action under its content address. Written once."""
+
+    __tablename__ = "action"
+    __table_args__ = (Index("action_by_case", "case_id", "step_key"),)
+    id: str = Field(primary_key=True, max_length=64)
+    case_id: str = Field(max_length=40)
+    kind: str = Field(max_length=64)
+    tool: str = Field(max_length=64)
+    schema_version: int
+    args: dict[str, Any] = _json()
+    proposer: str = Field(max_length=64)
+    step_key: str = Field(max_length=64)
+    effect: str = Field(max_length=16)
+    described: str = Field(default="", sa_column=Column(Text, nullable=False))
+    edited_from: str | None = Field(default=None, max_length=64)
+    created_at: datetime = _time()
+
+
+class DecisionRow(Row, table=True):
+    """What policy said of an action, at the gate and again when it was about to run. Append-only."""
+
+    __tablename__ = "decision"
+    id: int | None = _serial()
+    action_id: str = Field(index=True, max_length=64)
+    stage: str = Field(max_length=16)
+    verdict: str = Field(max_length=16)
+    body: dict[str, Any] = _json()
+    at: datetime = _time()
+
+
+class ReviewRow(Row, table=True):
+    """An action that waits for people, and the open question of the graph that waits with it."""
+
+    __tablename__ = "review"
+    __table_args__ = (
+        Index("review_queue", "workspace", "status", "due_at"),
+        Index("review_by_case", "case_id"),
+        Index("review_by_action", "action_id"),
+    )
+    id: str = Field(primary_key=True, max_length=40)
+    case_id: str = Field(max_length=40)
+    action_id: str = Field(max_length=64)
+    interrupt_id: str = Field(max_length=64)
+    status: ReviewStatus = Field(sa_column=Column(String(16), nullable=False))
+    reviewers: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    reason: str = Field(default="", sa_column=Column(Text, nullable=False))
+    book: dict[str, Any] = _json()
+    facts: dict[str, Any] = _json()
+    opened_at: datetime = _time()
+    due_at: datetime = _time()
+    decided_at: datetime | None = _time(nullable=True)
+    claimed_by: str = Field(default="", max_length=64)
+    claim_token: str = Field(default="", max_length=40)
+    claimed_until: datetime | None = _time(nullable=True)
+    edited_to: str | None = Field(default=None, max_length=64)
+    version: int = 1
+
+
+class VoteRow(Row, table=True):
+    """A person's word on one action. Append-only; `seen` is the digest of what the person was shown."""
+
+    __tablename__ = "vote"
+    __table_args__ = (UniqueConstraint("review_id", "person"),)
+    id: int | None = _serial()
+    review_id: str = Field(max_length=40)
+    action_id: str = Field(index=True, max_length=64)
+    person: str = Field(max_length=64)
+    roles: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    choice: str = Field(max_length=16)
+    reason_code: str = Field(default="", max_length=64)
+    note: str = Field(default="", sa_column=Column(Text, nullable=False))
+    seen: str = Field(max_length=64)
+    dwell_s: int = 0
+    at: datetime = _time()
+
+
+class RunRow(Row, table=True):
+    """The effects ledger: the one execution of an action. Its primary key is the reservation."""
+
+    __tablename__ = "run"
+    __table_args__ = (Index("run_by_case", "case_id"), Index("run_counts", "workspace", "tool", "started_at"))
+    action_id: str = Field(primary_key=True, max_length=64)
+    case_id: str = Field(max_length=40)
+    key: str = Field(unique=True, max_length=200)
+    tool: str = Field(max_length=64)
+    args_digest: str = Field(max_length=64)
+    subject: str = Field(default="", max_length=200)
+    proposer: str = Field(default="", max_length=64)
+    status: RunStatus = Field(sa_column=Column(String(16), nullable=False))
+    worker: str = Field(default="", max_length=64)
+    lease_until: datetime | None = _time(nullable=True)
+    attempts: int = 1
+    gated: bool = False
+    """Policy asked for people: there must be an earlier approval of this very action."""
+    result: dict[str, Any] = _json()
+    reason: str = Field(default="", sa_column=Column(Text, nullable=False))
+    started_at: datetime = _time()
+    finished_at: datetime | None = _time(nullable=True)
+
+
+class TraceRow(Row, table=True):
+    """The durable event log of a case: what streams and timelines are made of."""
+
+    __tablename__ = "trace"
+    __table_args__ = (Index("trace_by_case", "case_id", "seq"),)
+    seq: int | None = _serial()
+    case_id: str = Field(max_length=40)
+    type: str = Field(max_length=64)
+    body: dict[str, Any] = _json()
+    at: datetime = _time()
+
+
+class AuditRow(SQLModel, table=True):
+    """One link of the chain. Text is kept as it was hashed, so a changed byte anywhere shows."""
+
+    __tablename__ = "audit"
+    workspace: str = Field(primary_key=True, max_length=64)
+    seq: int = Field(primary_key=True)
+    at: str = Field(max_length=32)
+    type: str = Field(max_length=64)
+    case_id: str = Field(default="", index=True, max_length=40)
+    body: str = Field(sa_column=Column(Text, nullable=False))
+    prev: str = Field(max_length=64)
+    hash: str = Field(max_length=64)
+
+
+class AuditHeadRow(SQLModel, table=True):
+    """The last link, kept apart, so that a chain cut short shows too."""
+
+    __tablename__ = "audit_head"
+    workspace: str = Field(primary_key=True, max_length=64)
+    seq: int
+    hash: str = Field(max_length=64)
+
+
+class TimerRow(Row, table=True):
+    __tablename__ = "timer"
+    __table_args__ = (Index("timer_due", "fired_at", "due_at"),)
+    id: str = Field(primary_key=True, max_length=40)
+    case_id: str = Field(max_length=40)
+    review_id: str = Field(default="", index=True, max_length=40)
+    purpose: str = Field(max_length=32)
+    due_at: datetime = _time()
+    fired_at: datetime | None = _time(nullable=True)
+
+
+class CostRow(Row, table=True):
+    """One posting. `key` names the event that caused it, so that it is posted once."""
+
+    __tablename__ = "cost"
+    __table_args__ = (UniqueConstraint("workspace", "key"), Index("cost_by_case", "case_id"))
+    id: int | None = _serial()
+    key: str = Field(max_length=200)
+    case_id: str = Field(max_length=40)
+    component: str = Field(max_length=64)
+    amount_minor: int
+    currency: str = Field(max_length=3)
+    quantity: int = 0
+    unit: str = Field(default="", max_length=32)
+    at: datetime = _time()
+
+
+APPEND_ONLY = ("audit", "decision", "vote", "action")

@@ -1,0 +1,48 @@
+"""Timers: moments at which something happens to a case, whoever is running then."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+
+from core.ids import new_id
+from ledger.tables import TimerRow
+
+
+class Timers:
+    def __init__(self, session: Session, now: datetime) -> None:
+        self._session = session
+        self._now = now
+
+    def set(
+        self, *, case_id: str, purpose: str, due_at: datetime, review_id: str = "", workspace: str = ""
+    ) -> TimerRow:
+        row = TimerRow(
+            workspace=workspace,
+            id=new_id("tmr"),
+            case_id=case_id,
+            review_id=review_id,
+            purpose=purpose,
+            due_at=due_at,
+        )
+        self._session.add(row)
+        return row
+
+    def due(self, limit: int = 500) -> list[TimerRow]:
+        found = select(TimerRow).where(col(TimerRow.fired_at).is_(None), col(TimerRow.due_at) <= self._now)
+        return list(self._session.exec(found.order_by(col(TimerRow.due_at)).limit(limit)))
+
+    def pending(self, case_id: str) -> list[TimerRow]:
+        found = select(TimerRow).where(TimerRow.case_id == case_id, col(TimerRow.fired_at).is_(None))
+        return list(self._session.exec(found))
+
+    def fire(self, timer: TimerRow) -> None:
+        timer.fired_at = self._now
+        self._session.add(timer)
+
+    def cancel(self, *, review_id: str) -> None:
+        """Its review was decided: it will not fire."""
+        found = select(TimerRow).where(TimerRow.review_id == review_id, col(TimerRow.fired_at).is_(None))
+        for timer in self._session.exec(found):
+            self.fire(timer)
