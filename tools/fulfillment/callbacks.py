@@ -11,10 +11,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
+import httpx
 from pydantic import BaseModel
 
 from core.actions import JSON
 from core.ports import LoggedCall
+from tools.fulfillment.calls import check_address
 
 logger = logging.getLogger(__name__)
 
@@ -66,15 +68,19 @@ class Subscription:
         self._keep = keep
         self._copies = copies
         self._first_pause_s = first_pause_s
+        self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._task = asyncio.create_task(self._follow(), name="shop-callbacks")
 
     def wake(self) -> None:
-        self._news.set()
+        """A write was committed, maybe on another loop than this one's."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._news.set)
 
     async def stop(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        if not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
     async def _follow(self) -> None:
         pause = self._first_pause_s
@@ -101,3 +107,22 @@ class Subscription:
             if taken > after:
                 await self._keep(taken)
         return taken > after
+
+
+class PostedCallback:
+    """Posts each event to a URL as a structured CloudEvent; any answer but 2xx is tried again."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        local = check_address(url, token)
+        self._url = url
+        headers = {"Content-Type": "application/cloudevents+json"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        self._client = httpx.AsyncClient(headers=headers, trust_env=not local)
+
+    async def __call__(self, event: ShopEvent) -> None:
+        answer = await self._client.post(self._url, content=event.model_dump_json())
+        answer.raise_for_status()
+
+    async def close(self) -> None:
+        await self._client.aclose()

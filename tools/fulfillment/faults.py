@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from random import Random
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,7 +40,7 @@ class FaultPlan(BaseModel):
 
     script: list[PlannedFault] = []
     seed: int = 0
-    rates: dict[Fault, float] = {}
+    rates: dict[Fault, Annotated[float, Field(ge=0, le=1)]] = {}
     """Share of calls struck, 0 to 1; together at most 1."""
     seconds: float = Field(default=0.05, ge=0, le=60)
 

@@ -10,24 +10,22 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any, ParamSpec, TypeVar
-
-from rfc8785 import CanonicalizationError
 
 from core.actions import JSON
 from core.clock import Clock, SystemClock
-from core.errors import InvalidInput, OutcomeUnknown, ProviderRefused, ProviderUnavailable
-from core.ids import digest
+from core.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from core.ports import LoggedCall
 from tools.fulfillment.callbacks import Subscriber, Subscription
+from tools.fulfillment.calls import call_digest
 from tools.fulfillment.faults import Fault, Faults, PlannedFault
 from tools.fulfillment.ports import Dialect, FoundCall
-from tools.fulfillment.store import Store, Vocabulary
+from tools.fulfillment.records import Vocabulary
+from tools.fulfillment.store import Store
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-MAX_KEY = 255
 
 
 class EmbeddedShop:
@@ -44,6 +42,7 @@ class EmbeddedShop:
         self._clock = clock or SystemClock()
         self._store = Store(path, Vocabulary(dialects))
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="shop")
+        self._entry = Lock()
         self._under_way: set[str] = set()
         self._subscriptions: list[Subscription] = []
 
@@ -52,14 +51,13 @@ class EmbeddedShop:
         return await self._run(self._store.read, query, args, self._clock.now())
 
     async def write(self, operation: str, args: Mapping[str, JSON], *, key: str, case_id: str) -> dict[str, JSON]:
-        _check_header("key", key)
-        _check_header("case_id", case_id)
-        args_digest = _digest(args)
-        if key in self._under_way:
-            raise ProviderRefused(
-                f"A call with the key {key} is under way.", reason="concurrent_request", hint="Wait for it."
-            )
-        self._under_way.add(key)
+        args_digest = call_digest(args, key, case_id)
+        with self._entry:
+            if key in self._under_way:
+                raise ProviderRefused(
+                    f"A call with the key {key} is under way.", reason="concurrent_request", hint="Wait for it."
+                )
+            self._under_way.add(key)
         # Shielded: a caller that goes away does not stop what it has set off, as with any provider.
         return await asyncio.shield(asyncio.ensure_future(self._carry_out(operation, args, args_digest, key, case_id)))
 
@@ -142,18 +140,3 @@ class EmbeddedShop:
             raise ProviderUnavailable(error.detail, hint="Try again later.") from error
         if planned is not None and planned.fault is Fault.TIMEOUT_AFTER:
             raise ProviderUnavailable(f"{query} timed out.", hint="Try again later.")
-
-
-def _check_header(name: str, value: str) -> None:
-    """Keys and case ids travel as HTTP headers."""
-    if not 0 < len(value) <= MAX_KEY or not value.isascii() or not value.isprintable() or value != value.strip():
-        raise InvalidInput(f"A {name} is 1 to {MAX_KEY} printable ASCII characters.", field=name)
-
-
-def _digest(args: Mapping[str, JSON]) -> str:
-    try:
-        return digest(dict(args))
-    except (CanonicalizationError, RecursionError) as error:
-        raise InvalidInput(
-            f"The arguments are not plain JSON: {error}.", field="args", hint="Use whole numbers below 2^53 and text."
-        ) from error

@@ -7,21 +7,17 @@ forget, after a power cut, a write that it has acknowledged; it costs a quarter 
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from core.actions import JSON
 from core.errors import KeyReused, OutcomeUnknown, ProviderRefused, ProviderUnavailable, SetupError
-from core.ids import new_id
 from core.ports import LoggedCall
-from tools.fulfillment.ports import Dialect, Handler
-
-T = TypeVar("T")
+from tools.fulfillment.records import StoredRecords, Vocabulary, from_text, to_text, word
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x43734870  # "CsHp": tells a shop's file from any other SQLite file
@@ -39,36 +35,12 @@ CREATE TABLE log (
 );
 CREATE TRIGGER log_no_update BEFORE UPDATE ON log BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
 CREATE TRIGGER log_no_delete BEFORE DELETE ON log BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
+CREATE TRIGGER log_no_replace BEFORE INSERT ON log
+    WHEN EXISTS (SELECT 1 FROM log WHERE seq = NEW.seq OR key = NEW.key)
+    BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
 CREATE TABLE delivered (subscriber TEXT PRIMARY KEY, seq INTEGER NOT NULL);
 """
 _LOG_COLUMNS = "seq, key, operation, case_id, args_digest, result, at"
-
-
-class Vocabulary:
-    """What several dialects understand together. Raises ValueError where two of them contradict."""
-
-    def __init__(self, dialects: Iterable[Dialect]) -> None:
-        self.collections: dict[str, str] = {}
-        self.queries: dict[str, Handler] = {}
-        self.operations: dict[str, Handler] = {}
-        self.indexes: set[tuple[str, str]] = set()
-        for dialect in dialects:
-            _merge(self.collections, dialect.collections, dialect.name)
-            _merge(self.queries, dialect.queries, dialect.name)
-            _merge(self.operations, dialect.operations, dialect.name)
-            self.indexes |= {(c, f) for c, fields in dialect.indexes.items() for f in fields}
-
-    def id_field(self, collection: str) -> str:
-        try:
-            return self.collections[collection]
-        except KeyError:
-            raise ValueError(f"no dialect names the collection '{collection}'") from None
-
-
-def _merge(known: dict[str, T], more: Mapping[str, T], dialect: str) -> None:
-    for name, meaning in more.items():
-        if known.setdefault(name, meaning) != meaning:
-            raise ValueError(f"dialect {dialect} gives '{name}' a second meaning")
 
 
 class Store:
@@ -112,7 +84,7 @@ class Store:
                 self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             for collection, name in sorted(self.vocabulary.indexes):
                 self._db.execute(
-                    f'CREATE INDEX IF NOT EXISTS "{_word(collection)}_by_{_word(name)}" ON records '
+                    f'CREATE INDEX IF NOT EXISTS "{word(collection)}_by_{word(name)}" ON records '
                     f"(json_extract(body, '$.{name}'), id) WHERE collection = '{collection}'"
                 )
 
@@ -164,12 +136,12 @@ class Store:
                     )
                 return earlier.result
             result = handler(StoredRecords(self._db, self.vocabulary, now, writable=True), args)
-            text = _dump(result)
+            text = to_text(result)
             self._db.execute(
                 "INSERT INTO log (key, operation, case_id, args_digest, result, at) VALUES (?, ?, ?, ?, ?, ?)",
                 (key, operation, case_id, args_digest, text, now.isoformat()),
             )
-            return _load(text)
+            return from_text(text)
 
     def find(self, key: str) -> LoggedCall | None:
         with self._usable():
@@ -198,7 +170,7 @@ class Store:
     def dump(self, collection: str) -> dict[str, dict[str, Any]]:
         with self._usable():
             rows = self._db.execute("SELECT id, body FROM records WHERE collection = ? ORDER BY id", (collection,))
-            return {record_id: json.loads(body) for record_id, body in rows}
+            return {record_id: from_text(body) for record_id, body in rows}
 
     def is_empty(self) -> bool:
         with self._usable():
@@ -218,88 +190,15 @@ class Store:
         self._db.close()
 
 
-class StoredRecords:
-    """Implements `ports.Records` inside one transaction."""
-
-    def __init__(self, db: sqlite3.Connection, vocabulary: Vocabulary, now: datetime | None, *, writable: bool) -> None:
-        self._db = db
-        self._vocabulary = vocabulary
-        self._now = now
-        self._writable = writable
-
-    @property
-    def now(self) -> datetime:
-        assert self._now is not None, "only handlers ask for the time"
-        return self._now
-
-    def new_id(self, prefix: str) -> str:
-        return new_id(prefix)
-
-    def get(self, collection: str, record_id: str) -> dict[str, Any]:
-        self._vocabulary.id_field(collection)
-        row = self._db.execute(
-            "SELECT body FROM records WHERE collection = ? AND id = ?", (collection, record_id)
-        ).fetchone()
-        if row is None:
-            raise ProviderRefused(f"There is no '{record_id[:60]}' in {collection}.", reason="not_found")
-        return _load(row[0])
-
-    def put(self, collection: str, record_id: str, body: Mapping[str, Any]) -> None:
-        if not self._writable:
-            raise TypeError(f"a query may not change {collection}")
-        id_field = self._vocabulary.id_field(collection)
-        if body.get(id_field) != record_id:
-            raise ValueError(f"{collection} '{record_id}' carries another {id_field}: {body.get(id_field)!r}")
-        self._db.execute(
-            "INSERT INTO records VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body",
-            (collection, record_id, _dump(body)),
-        )
-
-    def where(self, collection: str, **equals: JSON) -> list[dict[str, Any]]:
-        self._vocabulary.id_field(collection)
-        narrowed = {name: value for name, value in equals.items() if _comparable(value)}
-        sql = f"SELECT body FROM records WHERE collection = '{_word(collection)}'"
-        for name in narrowed:
-            sql += f" AND json_extract(body, '$.{_word(name)}') IS ?"
-        rows = self._db.execute(f"{sql} ORDER BY id", tuple(narrowed.values()))
-        # SQLite narrows; Python has the last word, since to SQLite true is 1 and a missing field is null.
-        bodies = (_load(row[0]) for row in rows)
-        return [body for body in bodies if all(_same(body.get(name), value) for name, value in equals.items())]
-
-
-def _comparable(value: JSON) -> bool:
-    return value is None or isinstance(value, str) or (isinstance(value, int) and abs(value) < 2**53)
-
-
-def _same(left: JSON, right: JSON) -> bool:
-    return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
-
-
-def _word(name: str) -> str:
-    """A name that is safe inside SQL, where index expressions can't take parameters."""
-    if not name.isidentifier() or not name.isascii():
-        raise ValueError(f"'{name}' can't be the name of a collection or field")
-    return name
-
-
-def _dump(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
-
-
-def _load(text: str) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(text)
-    return value
-
-
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
     """As it would come over a wire: what embedded callers see is what remote ones see."""
-    return _load(_dump(value))
+    return from_text(to_text(value))
 
 
 def _logged(row: tuple[Any, ...]) -> LoggedCall:
     seq, key, operation, case_id, args_digest, result, at = row
     return LoggedCall(
-        seq=seq, key=key, operation=operation, case_id=case_id, args_digest=args_digest, result=_load(result), at=at
+        seq=seq, key=key, operation=operation, case_id=case_id, args_digest=args_digest, result=from_text(result), at=at
     )
 
 
