@@ -1,0 +1,101 @@
+"""The `countersign` command. Its groups are imported when they are called, so that `--help` is instant."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from typing import Any
+
+import click
+
+from core.errors import CountersignError, InvalidInput, PolicyInvalid
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("serving.main:up", "Run everything in one process."),
+    "demo": ("serving.demo:demo", "Run 200 returns of a generated world through the house."),
+    "shop": ("tools.fulfillment.command:shop", "Serve the embedded shop over HTTP."),
+    "world": ("tools.returns.command:world", "Generate worlds of orders and letters."),
+    "submit": ("serving.client_commands:submit", "Open a case."),
+    "cases": ("serving.client_commands:cases", "List cases, or show one."),
+    "desk": ("desk.command:desk", "Decide what waits for people."),
+    "policy": ("policies.command:policy", "Check and explain policy files."),
+    "evals": ("evals.command:evals", "Run offline suites."),
+    "audit": ("serving.audit_commands:audit", "Verify the audit chain and check the books against the provider."),
+    "people": ("serving.people_commands:people", "People, their roles and tokens."),
+    "migrate": ("serving.audit_commands:migrate", "Bring the databases to this version."),
+}
+
+
+class LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_where, about) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        import difflib
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            ctx.fail(f"There is no command '{args[0]}'." + (f" Did you mean {close[0]}?" if close else ""))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="countersign-desk", prog_name="countersign")
+def countersign() -> None:
+    """Agents act, people countersign.
+
+    \b
+    Start with:   countersign demo
+    then decide:  countersign desk
+    """
+
+
+def report(error: CountersignError) -> int:
+    """Says what went wrong and what to do about it; returns the exit code."""
+    problems = error.extra.get("problems") if isinstance(error, PolicyInvalid) else None
+    for line in problems or []:
+        click.echo(str(line), err=True)
+    click.secho(f"countersign: {error.detail}", err=True, fg="red", bold=True)
+    if error.hint:
+        click.echo(f"  {error.hint}", err=True)
+    return 1 if isinstance(error, PolicyInvalid) or (not isinstance(error, InvalidInput) and error.status < 500) else 2
+
+
+def echo_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def main() -> None:
+    """Entry point: every error a person can cause is told in words, with a non-zero exit."""
+    try:
+        countersign.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except CountersignError as error:
+        sys.exit(report(error))
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""The HTTP models that the API serves and the desk reads: one definition for both ends."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.actions import JSON
+from core.money import Money
+from core.verdicts import RuleMatch
+
+T = TypeVar("T")
+
+REASON_CODES: dict[str, str] = {
+    "not_entitled": "The customer is not entitled to it",
+    "wrong_amount": "The amount is wrong",
+    "evidence_missing": "Evidence is missing",
+    "fraud_suspected": "Fraud is suspected",
+    "wrong_action": "Another action is right",
+    "other": "Other (say it in the note)",
+}
+"""Why a person rejects, in the order of the desk's digits."""
+
+
+class Wire(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Page(Wire, Generic[T]):
+    items: list[T]
+    next: str = ""
+    """Cursor of the following page, empty on the last."""
+    total: int | None = None
+
+
+class Me(Wire):
+    id: str
+    workspace: str
+    roles: list[str]
+    permissions: list[str]
+
+
+class Kind(Wire):
+    """A kind of business task, with the schemas that forms and action cards are drawn from."""
+
+    name: str
+    title: str
+    intake: dict[str, Any]
+    tools: dict[str, dict[str, Any]]
+    """Tool name to the JSON schema of its arguments."""
+
+
+class SubmitCase(Wire):
+    kind: str = Field(min_length=1, max_length=64)
+    payload: dict[str, JSON]
+
+
+class CaseSummary(Wire):
+    id: str
+    kind: str
+    status: str
+    subject: str
+    outcome: str
+    problem: str
+    opened_at: datetime
+    closed_at: datetime | None
+    waiting_for: list[str] = []
+    """Reviewer groups, while it waits for people."""
+
+
+class ActionView(Wire):
+    id: str
+    tool: str
+    described: str
+    effect: str
+    args: dict[str, JSON]
+    proposer: str
+    step_key: str
+    verdict: str
+    reason: str
+    rules: list[RuleMatch]
+    run: str = ""
+    result: dict[str, JSON] = {}
+    edited_from: str | None = None
+
+
+class PlanView(Wire):
+    title: str
+    tool: str
+    status: str
+
+
+class CostView(Wire):
+    component: str
+    amount: Money
+    quantity: int
+    unit: str
+
+
+class VoteView(Wire):
+    person: str
+    choice: str
+    reason_code: str
+    note: str
+    at: datetime
+
+
+class ApprovalSummary(Wire):
+    id: str
+    case_id: str
+    kind: str
+    subject: str
+    tool: str
+    described: str
+    money: Money | None
+    reason: str
+    groups: list[str]
+    roles: list[str]
+    people: int
+    """Distinct people who have to approve."""
+    status: str
+    opened_at: datetime
+    due_at: datetime
+    claimed_by: str
+    claimed_until: datetime | None
+    high_risk: bool
+    """Irreversible and several people are asked for: approving takes a second key."""
+    version: int
+
+
+class FactView(Wire):
+    path: str
+    value: JSON
+    source: str
+    at: datetime
+    witnessed: bool
+
+
+class ApprovalDetail(Wire):
+    approval: ApprovalSummary
+    seen: str
+    """Digest of what is shown here; a decision sends it back."""
+    args: dict[str, JSON]
+    args_schema: dict[str, Any]
+    effect: str
+    matches: list[RuleMatch]
+    book: dict[str, str]
+    facts: list[FactView]
+    evidence_for: list[str]
+    evidence_against: list[str]
+    votes: list[VoteView]
+    case: CaseSummary
+    payload: dict[str, JSON]
+    plan: list[PlanView]
+
+
+class CaseDetail(Wire):
+    case: CaseSummary
+    payload: dict[str, JSON]
+    summary: str
+    plan: list[PlanView]
+    actions: list[ActionView]
+    approvals: list[ApprovalSummary]
+    costs: list[CostView]
+
+
+class Decide(Wire):
+    choice: Literal["approve", "reject", "edit"]
+    seen: str = Field(max_length=64)
+    reason_code: str = Field(default="", max_length=64)
+    note: str = Field(default="", max_length=4000)
+    args: dict[str, JSON] | None = None
+    dwell_s: int = Field(default=0, ge=0, le=24 * 3600)
+
+
+class DecidedView(Wire):
+    """What came of a vote. After an edit that others must approve, `approval` is the new one."""
+
+    approval: str
+    status: str
+    action: str
+    waiting_for: list[str] = []
+
+
+class TraceEntry(Wire):
+    seq: int
+    case_id: str
+    type: str
+    body: dict[str, JSON]
+    at: datetime
+
+
+class Status(Wire):
+    version: str
+    cases: dict[str, int]
+    waiting: int
+    backlog: int
+    last_event: int
