@@ -1,0 +1,155 @@
+"""A policy book: read from YAML, checked against the vocabulary of its kind, frozen.
+
+A book with any problem is refused as a whole, with every problem's line and column. So is one whose
+own examples do not hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from core.errors import NotFound, SetupError
+from core.ports import Count
+from core.verdicts import BookRef, ReviewerSet
+from policies.clauses import Example, InForce, Never, Rule
+from policies.conditions import LimitRef
+from policies.document import MAX_BYTES, read_document
+from policies.examples import ExampleReader, Result, try_example
+from policies.problems import PolicyRefused, Problem, Problems
+from policies.program import Program
+from policies.reading import Fields
+from policies.rulebook import Body
+from policies.sections import Names, read_counts, read_in_force, read_limits, read_reviewers
+from policies.values import Unfit, seconds
+from policies.vocabulary import Vocabulary
+
+Source = Path | tuple[str, str]
+"""A file, or a name for messages and the text."""
+
+_KEYS = (
+    *("policy", "version", "owner", "in_force", "approved_by", "limits", "counts", "reviewers"),
+    *("facts_fresh_for", "if_no_rule", "rules", "never", "examples"),
+)
+_REQUIRED = ("policy", "version", "owner", "in_force", "rules")
+_FRESH_S = 900
+
+
+@dataclass(frozen=True)
+class Book:
+    """One version of one kind's policy. `digest` is the SHA-256 of the file's bytes."""
+
+    file: str
+    name: str
+    version: str
+    digest: str
+    owner: str
+    in_force: InForce
+    approved_by: tuple[str, ...]
+    limits: Mapping[str, LimitRef]
+    counts: Mapping[str, Count]
+    reviewers: Mapping[str, ReviewerSet]
+    fresh_s: int
+    """A fact older than this is stale: as good as missing."""
+    rules: tuple[Rule, ...]
+    never: tuple[Never, ...]
+    examples: tuple[Example, ...]
+    vocabulary: Vocabulary
+    """The kind's, with this book's counts."""
+
+    @property
+    def ref(self) -> BookRef:
+        return BookRef(policy=self.name, version=self.version, digest=self.digest)
+
+    @cached_property
+    def programs(self) -> Mapping[str, Program]:
+        """For each tool that has a rule."""
+        tools = {tool for rule in self.rules for tool in rule.conditions}
+        return {tool: Program.of(tool, self.rules, self.vocabulary.tools[tool]) for tool in sorted(tools)}
+
+    def try_examples(self) -> list[Result]:
+        blank = Program("", (), {}, (), ())
+        return [try_example(example, self.programs.get(example.tool, blank)) for example in self.examples]
+
+
+def load_book(source: Source, vocabulary: Vocabulary) -> Book:
+    """A book that may come into force. Raises `PolicyRefused` with every problem, failing examples included."""
+    book = read_book(source, vocabulary)
+    wrong = [
+        Problem(
+            book.file,
+            result.example.at.line,
+            result.example.at.column,
+            f"example {result.example.number}: expected '{result.example.text}'; {result.wrong}",
+            "Correct the rule or the example.",
+        )
+        for result in book.try_examples()
+        if result.wrong
+    ]
+    if wrong:
+        raise PolicyRefused(wrong)
+    return book
+
+
+def read_book(source: Source, vocabulary: Vocabulary) -> Book:
+    """The same, but its examples are not tried. Raises `PolicyRefused`."""
+    file, data = _bytes(source)
+    problems = Problems(file)
+    table = read_document(data, problems)
+    if table is None:
+        raise PolicyRefused(problems.found)
+    book = Fields(table, problems)
+    book.only(_KEYS, required=_REQUIRED)
+    names = Names()
+    in_force = read_in_force(book)
+    read_limits(book, names)
+    words = read_counts(book, vocabulary, names)
+    read_reviewers(book, names)
+    fresh_s = book.read("facts_fresh_for", seconds) if book.entry("facts_fresh_for") else _FRESH_S
+    book.read("if_no_rule", _only_deny)
+    approved_by = tuple(scalar.text for scalar in book.scalars("approved_by"))
+    body = Body(book, words, names)
+    rules, never = body.rules(), body.never()
+    examples = ExampleReader(book, words, body.ids, names.reviewers).read()
+    name, version, owner = book.text("policy"), book.text("version"), book.text("owner")
+    if problems.found or in_force is None or fresh_s is None:
+        raise PolicyRefused(problems.found)
+    return Book(
+        file=file,
+        name=name,
+        version=version,
+        digest=hashlib.sha256(data).hexdigest(),
+        owner=owner,
+        in_force=in_force,
+        approved_by=approved_by,
+        limits=names.limits,
+        counts=names.counts,
+        reviewers=names.reviewers,
+        fresh_s=fresh_s,
+        rules=rules,
+        never=never,
+        examples=examples,
+        vocabulary=words,
+    )
+
+
+def _bytes(source: Source) -> tuple[str, bytes]:
+    """The whole file in one read, so that a change while it is read can't mix two versions."""
+    if not isinstance(source, Path):
+        return source[0], source[1].encode()
+    try:
+        with source.open("rb") as file:
+            return source.name, file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise NotFound(f"There is no policy file {source}.", hint="Check the path.") from error
+    except OSError as error:
+        raise SetupError(f"{source} can't be read: {error.strerror}.", hint="Check its permissions.") from error
+
+
+def _only_deny(text: str) -> str:
+    if text != "deny":
+        raise Unfit("without a rule an action is denied, always", "Write if_no_rule: deny, or leave it out.")
+    return text

@@ -1,0 +1,151 @@
+"""Decides on actions by the books in force. Pure: no clock, no store, no network.
+
+Whatever is missing, stale, of another type than declared or not comparable denies, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from core.actions import ProposedAction
+from core.errors import NotFound
+from core.ports import Count
+from core.verdicts import Allow, BookRef, Deny, Fact, Review, ReviewerSet, RuleMatch, Verdict
+from policies.book import Book
+from policies.clauses import Rule
+from policies.program import Decision, Program
+from policies.reference import why_open
+
+NO_BOOK = BookRef(policy="none", version="", digest="")
+
+
+class BookJudge:
+    """Implements `core.ports.Judge` over one book for each kind."""
+
+    def __init__(self, books: Mapping[str, Book]) -> None:
+        self._books = dict(books)
+
+    def replace(self, kind: str, book: Book) -> None:
+        """Brings another book into force. A decision under way ends under the one that it began with."""
+        self._books = {**self._books, kind: book}
+
+    def wants(self, kind: str, tool: str) -> frozenset[str]:
+        program = self._program(kind, tool)
+        return frozenset(term.path for term in program.facts) if program else frozenset()
+
+    def counts(self, kind: str, tool: str) -> Sequence[Count]:
+        book = self._books.get(kind)
+        return [book.counts[path] for path in sorted(self.wants(kind, tool)) if path in book.counts] if book else []
+
+    def book(self, kind: str) -> BookRef:
+        book = self._books.get(kind)
+        return book.ref if book else NO_BOOK
+
+    def in_force(self, kind: str) -> Book:
+        """Raises `NotFound`."""
+        try:
+            return self._books[kind]
+        except KeyError:
+            raise NotFound(
+                f"There is no policy for '{kind[:60]}'.", hint=f"There are: {', '.join(self._books)}."
+            ) from None
+
+    def _program(self, kind: str, tool: str) -> Program | None:
+        book = self._books.get(kind)
+        return book.programs.get(tool) if book else None
+
+    def judge(self, action: ProposedAction, facts: Mapping[str, Fact], now: datetime) -> Verdict:
+        book = self._books.get(action.kind)
+        if book is None:
+            return Deny(reason=f"No policy is in force for '{action.kind}'.", book=NO_BOOK)
+        return judge(book, action, facts, now)
+
+
+def judge(book: Book, action: ProposedAction, facts: Mapping[str, Fact], now: datetime) -> Verdict:
+    """The verdict of one book on one action."""
+    program = book.programs.get(action.tool)
+    if not book.in_force.covers(now.date()):
+        return Deny(
+            reason=f"The policy {book.name} {book.version} is in force {book.in_force}, not now.", book=book.ref
+        )
+    if program is None:
+        return Deny(reason=f"No rule of the policy speaks of {action.tool}.", book=book.ref)
+    spec = book.vocabulary.specs[action.tool]
+    if action.schema_version != spec.version:
+        return Deny(reason=f"It was proposed for another version of {action.tool}.", book=book.ref)
+    try:
+        typed = spec.args.model_validate(action.args)
+    except ValidationError as error:
+        path = ".".join(str(part) for part in error.errors()[0]["loc"])
+        return Deny(reason=f"The arguments do not fit {action.tool}: {path or 'they'} can't be read.", book=book.ref)
+    reading = Reading(program, now, book.fresh_s)
+    reading.take_args(typed)
+    reading.take_facts(facts)
+    return _verdict(book, program.decide(reading.env), reading)
+
+
+class Reading:
+    """What a decision knows: a value or None for every path that the rules read, and why it is None."""
+
+    def __init__(self, program: Program, now: datetime, fresh_s: int) -> None:
+        self.program = program
+        self.env: dict[str, Any] = dict(program.blank)
+        self.facts: dict[str, Fact] = {}
+        self.faults: dict[str, str] = {}
+        self._now = now
+        self._oldest = now - timedelta(seconds=fresh_s)
+
+    def take_args(self, typed: Any) -> None:
+        for term in self.program.args:
+            value = term.read(typed) if term.read else None
+            self.facts[term.path] = Fact(value=value, source="args", at=self._now)
+            if value is not None and term.accepts(value):
+                self.env[term.path] = value
+
+    def take_facts(self, facts: Mapping[str, Fact]) -> None:
+        for term in self.program.facts:
+            fact = facts.get(term.path)
+            if fact is None:
+                continue
+            self.facts[term.path] = fact
+            if fact.value is None:
+                continue
+            if fact.at.tzinfo is None or fact.at < self._oldest:
+                self.faults[term.path] = f"{term.path} is stale (of {fact.at:%Y-%m-%d %H:%M})"
+            elif not term.accepts(fact.value):
+                self.faults[term.path] = f"{term.path} is not {term.type.value}"
+            else:
+                self.env[term.path] = fact.value
+
+    def why(self, rule: Rule) -> str:
+        """Why a rule can't be judged."""
+        reasons = why_open(rule.conditions[self.program.tool], self.env)
+        told = [self.faults.get(reason.removesuffix(" is unknown"), reason) for reason in reasons]
+        return f"Rule {rule.id} can't be judged: {', '.join(told)}."
+
+
+def _verdict(book: Book, decision: Decision, reading: Reading) -> Verdict:
+    matches = tuple(_match(rule) for rule in decision.matched)
+    reason = " ".join(dict.fromkeys(rule.reason for rule in decision.deciding))
+    common: dict[str, Any] = {"matches": matches, "book": book.ref, "facts": reading.facts}
+    if decision.verdict == "allow":
+        return Allow(reason=reason, **common)
+    if decision.verdict == "review":
+        return Review(reason=reason, reviewers=_union(decision.deciding), **common)
+    if not reason:
+        why = [reading.why(rule) for rule in decision.open]
+        reason = " ".join(why) or f"No rule of the policy allows this {reading.program.tool}."
+    return Deny(reason=reason, **common)
+
+
+def _match(rule: Rule) -> RuleMatch:
+    return RuleMatch(rule=rule.id, decides=rule.decides, reason=rule.reason, cite=rule.cite, monitor=rule.monitor)
+
+
+def _union(rules: Sequence[Rule]) -> tuple[ReviewerSet, ...]:
+    """Every group that any of the rules asks for, each once."""
+    return tuple({group.group: group for rule in rules for group in rule.reviewers}.values())
