@@ -51,6 +51,10 @@ class Reason(StrEnum):
     OTHER = "OTHER"
 
 
+OUR_FAULT = frozenset({Reason.DEFECTIVE, Reason.WRONG_ITEM, Reason.NOT_AS_DESCRIBED})
+"""Reasons for which the shop answers, not the customer."""
+
+
 class DeclineReason(StrEnum):
     FINAL_SALE = "FINAL_SALE"
     RETURN_PERIOD_ENDED = "RETURN_PERIOD_ENDED"

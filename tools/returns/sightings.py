@@ -7,10 +7,19 @@ from typing import NamedTuple
 
 from core.verdicts import FactSpec, FactType, FactValue
 from tools.returns.args import AskedLine
-from tools.returns.models import Customer, FraudSignal, FulfillmentLine, LineStage, Order, OrderStatus, ReturnStatus
+from tools.returns.models import (
+    OUR_FAULT,
+    Customer,
+    FraudSignal,
+    FulfillmentLine,
+    LineStage,
+    Order,
+    OrderStatus,
+    ReturnStatus,
+)
 from tools.returns.results import History, ReturnFound
 from tools.returns.subject import Subject
-from tools.rules.entitlement import OUR_FAULT, TERMS, refundable, still_entitled, value_of
+from tools.rules.entitlement import TERMS, refundable, still_entitled, value_of
 from tools.rules.returns_rules import days_since_delivery, note_flags, window_days
 
 B, I, M, T, C = FactType.BOOLEAN, FactType.INTEGER, FactType.MONEY, FactType.TEXT, FactType.CHOICE  # noqa: E741

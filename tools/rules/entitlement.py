@@ -10,9 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from core.money import Money
 from tools.returns.args import AskedLine
-from tools.returns.models import FulfillmentLine, Order, Reason, Resolution
+from tools.returns.models import OUR_FAULT, FulfillmentLine, Order, Reason, Resolution
 
-OUR_FAULT = frozenset({Reason.DEFECTIVE, Reason.WRONG_ITEM, Reason.NOT_AS_DESCRIBED})
 FIT = frozenset({Reason.SIZE_TOO_LARGE, Reason.SIZE_TOO_SMALL})
 GOODS_FOR_GOODS = frozenset({Resolution.EXCHANGE, Resolution.REPLACE})
 

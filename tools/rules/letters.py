@@ -10,33 +10,41 @@ import re
 import unicodedata
 
 _READ_AT_MOST = 200_000
-_TOOL_VERBS = (
+_MACHINE = r"(?:agent|ai|assistant|(?:chat|refund)? ?bot|language model|llm|model)"
+_TOOL = (
     r"orders\.get|returns\.(?:request|approve|decline|cancel|close|reopen|receive|inspect|process|calculate|get"
     r"|returnable_items)|refunds\.create|store_credit\.issue|exchanges\.create|labels\.(?:create_return|void)"
-    r"|messages\.send|customers\.return_history|rules\.evaluate|vision\.score|people\.ask"
+    r"|messages\.send|customers\.return_history|variants\.get|rules\.evaluate|vision\.score|people\.ask"
 )
+_CHECK = r"(?:approval|review|inspection|checks?|verification|polic(?:y|ies)|rules?|countersign\w*)"
+_PERSON = r"(?:human|person|people|manager|reviewer|supervisor|anyone|anybody|staff|colleague)"
 _PHRASES = [
     re.compile(pattern)
     for pattern in (
         r"\b(?:ignore|disregard|forget|override|bypass)\b[\w ,']{0,40}"
         r"\b(?:instructions?|rules?|prompts?|polic(?:y|ies)|guidelines|previous|above)\b",
         r"\byou are now\b(?! (?:able|aware|ready|closed|open|the (?:second|third|fourth)))",
-        r"\b(?:pretend|act) (?:to be|as if you|as an? (?:admin|agent|ai|assistant|manager|system))\b",
-        r"\b(?:system|developer) (?:prompt|mode|message|override|instructions?)\b",
-        r"(?:^|[\n>*#\"'\]) ])(?:system|assistant|developer) ?:",
-        r"\binstructions? (?:to|for) (?:the )?(?:agent|ai|assistant|model|bot)\b",
-        r"\b(?:new|updated|real|hidden) instructions\b",
-        r"<\|[\w ]{1,30}\|>|\[/?inst\]|</?(?:system|assistant|tool|tool_call|instructions?|prompt)>",
-        r"##+ ?(?:system|instruction)",
-        r"\b(?:without|no need for|skip(?:ping)?|bypass(?:ing)?) (?:any |an? |the |further |human |manual |your )*"
-        r"(?:approval|review|confirmation|checks?|verification|countersign\w*)\b",
-        r"\b(?:do not|don't|never) (?:ask|tell|inform|notify|escalate to|involve|alert) (?:a |an |any |the |your )*"
-        r"(?:human|person|people|manager|reviewer|supervisor|anyone|anybody|staff)\b",
-        r"\balready (?:been )?(?:pre-?)?(?:approved|authori[sz]ed) by\b|\bpre-?approved\b",
-        r"\bas (?:an? )?(?:ai|language model|automated agent|assistant)\b,? (?:you|it is)",
-        r"\b(?:call|use|invoke|run|execute) the [\w.]{2,40} (?:tool|function)\b",
-        r"[\"'](?:tool|tool_calls?|function|arguments)[\"'] ?:",
-        rf"\b(?:{_TOOL_VERBS})\b",
+        rf"\byou are (?:an? |the |now )*(?:\w+ ){{0,2}}{_MACHINE}\b",
+        rf"\b(?:pretend|act) (?:to be|as if you|as (?:an? |the )?(?:{_MACHINE}|admin|manager|system))\b",
+        rf"\b(?:automated|dear|attention) {_MACHINE}\b|\b{_MACHINE} (?:reading|that reads|processing|handling) this\b",
+        r"\b(?:system|developer|maintenance|debug) (?:prompt|mode|message|override|instructions?)\b",
+        r"(?:^|[\n>*#\"'\])-] ?)(?:system|assistant|developer) ?:",
+        r"\b(?:new|updated|real|hidden) instructions? ?:|\bhidden instructions?\b",
+        rf"\binstructions? (?:to|for) (?:the |an? )?{_MACHINE}\b",
+        r"\bpolicy (?:override|update)\b|\bdecide ?: ?(?:allow|approve)\b",
+        r"<\|[\w ]{1,30}\|>|\[/?inst\]|</?(?:system|assistant|tool|tool_call|instructions?|prompt)>|<!--",
+        r"##+ ?(?:system|(?:new )?instruction|end of)\b",
+        rf"\b(?:without|no need for|skip(?:ping)?|bypass(?:ing)?) (?:any |an? |the |further |human |manual |your )*{_CHECK}",
+        r"\bmark (?:every|each|all|the) (?:check|test|inspection)s?\b",
+        rf"\b(?:do not|don't|never) (?:ask|tell|inform|notify|escalate to|involve|alert) (?:an? |any |the |your )*{_PERSON}",
+        r"\b(?:do not|don't|never) mention (?:this|these)\b",
+        r"\balready (?:been )?(?:pre-?)?(?:approved|authori[sz]ed) (?:by|this)\b|\bpre-?approved\b",
+        r"\b(?:call|use|invoke|run|execute) (?:the )?\w{2,30}[._][\w.]{2,30} (?:tool|function)\b",
+        r"\b(?:send|forward|e-?mail|post) [\w ,']{0,60}\b(?:orders|addresses|customers?|data|history) [\w ,']{0,40}"
+        r"\b(?:to|at) [\w.+-]{1,60}@",
+        r"[\"'](?:tool|tool_calls?|function|arguments|args)[\"'] ?:",
+        rf"\b(?:{_TOOL})\b",
+        r"\b(?:refund_original|store_credit|returnless_refund|keep_item|expected_status)\b",
     )
 ]
 _BLOB = re.compile(r"[A-Za-z0-9+/]{80,}={0,2}")
@@ -51,9 +59,7 @@ def note_flags(text: str) -> tuple[str, ...]:
     if len(shown) < len(text):
         found.append("invisible characters")
     plain = re.sub(r"[^\S\n]+", " ", unicodedata.normalize("NFKC", shown).casefold().replace("’", "'"))
-    for pattern in _PHRASES:
-        for match in pattern.finditer(plain):
-            found.append(match[0].strip()[:80])
+    found += [match[0].strip()[:80] for pattern in _PHRASES for match in pattern.finditer(plain)]
     found += [f"encoded text: {blob[0][:24]}…" for blob in _BLOB.finditer(shown) if _looks_encoded(blob[0])]
     return tuple(dict.fromkeys(found))
 
