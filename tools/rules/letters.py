@@ -18,11 +18,13 @@ _TOOL = (
 )
 _CHECK = r"(?:approval|review|inspection|checks?|verification|polic(?:y|ies)|rules?|countersign\w*)"
 _PERSON = r"(?:human|person|people|manager|reviewer|supervisor|anyone|anybody|staff|colleague)"
+_SOME = r"(?:any |an? |the |further |human |manual |your )*"
 _PHRASES = [
     re.compile(pattern)
     for pattern in (
         r"\b(?:ignore|disregard|forget|override|bypass)\b[\w ,']{0,40}"
-        r"\b(?:instructions?|rules?|prompts?|polic(?:y|ies)|guidelines|previous|above)\b",
+        r"\b(?:instructions?|rules?|prompts?|polic(?:y|ies)|guidelines)\b",
+        r"\b(?:ignore|disregard|forget) (?:all |any |everything )?(?:the )?(?:previous|prior|above)\b",
         r"\byou are now\b(?! (?:able|aware|ready|closed|open|the (?:second|third|fourth)))",
         rf"\byou are (?:an? |the |now )*(?:\w+ ){{0,2}}{_MACHINE}\b",
         rf"\b(?:pretend|act) (?:to be|as if you|as (?:an? |the )?(?:{_MACHINE}|admin|manager|system))\b",
@@ -34,9 +36,9 @@ _PHRASES = [
         r"\bpolicy (?:override|update)\b|\bdecide ?: ?(?:allow|approve)\b",
         r"<\|[\w ]{1,30}\|>|\[/?inst\]|</?(?:system|assistant|tool|tool_call|instructions?|prompt)>|<!--",
         r"##+ ?(?:system|(?:new )?instruction|end of)\b",
-        rf"\b(?:without|no need for|skip(?:ping)?|bypass(?:ing)?) (?:any |an? |the |further |human |manual |your )*{_CHECK}",
+        rf"\b(?:without|no need for|skip(?:ping)?|bypass(?:ing)?) {_SOME}{_CHECK}",
         r"\bmark (?:every|each|all|the) (?:check|test|inspection)s?\b",
-        rf"\b(?:do not|don't|never) (?:ask|tell|inform|notify|escalate to|involve|alert) (?:an? |any |the |your )*{_PERSON}",
+        rf"\b(?:do not|don't|never) (?:ask|tell|inform|notify|escalate to|involve|alert) {_SOME}{_PERSON}",
         r"\b(?:do not|don't|never) mention (?:this|these)\b",
         r"\balready (?:been )?(?:pre-?)?(?:approved|authori[sz]ed) (?:by|this)\b|\bpre-?approved\b",
         r"\b(?:call|use|invoke|run|execute) (?:the )?\w{2,30}[._][\w.]{2,30} (?:tool|function)\b",
