@@ -60,7 +60,7 @@ class Subscription:
         position: Callable[[], Awaitable[int]],
         keep: Callable[[int], Awaitable[None]],
         copies: Callable[[LoggedCall], int],
-        first_pause_s: float = 0.2,
+        first_pause_s: float,
     ) -> None:
         self._subscriber = subscriber
         self._log = log
@@ -105,7 +105,7 @@ class Subscription:
                 taken = call.seq
         finally:
             if taken > after:
-                await self._keep(taken)
+                await asyncio.shield(self._keep(taken))
         return taken > after
 
 

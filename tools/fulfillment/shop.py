@@ -29,7 +29,10 @@ T = TypeVar("T")
 
 
 class EmbeddedShop:
-    """Implements `ports.Shop`. `path` is the database file; None keeps everything in memory."""
+    """Implements `ports.Shop`. `path` is the database file; None keeps everything in memory.
+
+    `busy_timeout_s` is how long a lock of another process on the same file is waited for.
+    """
 
     def __init__(
         self,
@@ -37,10 +40,12 @@ class EmbeddedShop:
         dialects: Iterable[Dialect],
         clock: Clock | None = None,
         faults: Faults | None = None,
+        *,
+        busy_timeout_s: float = 5.0,
     ) -> None:
         self.faults = faults
         self._clock = clock or SystemClock()
-        self._store = Store(path, Vocabulary(dialects))
+        self._store = Store(path, Vocabulary(dialects), busy_timeout_s)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="shop")
         self._entry = Lock()
         self._under_way: set[str] = set()
@@ -94,14 +99,18 @@ class EmbeddedShop:
     async def is_empty(self) -> bool:
         return await self._run(self._store.is_empty)
 
-    def subscribe(self, subscriber: Subscriber, *, name: str) -> Subscription:
-        """Delivers an event for every row of the log, in order, at least once, from where `name` had got to."""
+    def subscribe(self, subscriber: Subscriber, *, name: str, first_pause_s: float = 0.2) -> Subscription:
+        """Delivers an event for every row of the log, in order, at least once, from where `name` had got to.
+
+        A subscriber that raises is tried again after `first_pause_s`, then after twice that, up to 30 s.
+        """
         subscription = Subscription(
             subscriber,
             log=lambda after: self.log(after, 100),
             position=lambda: self._run(self._store.delivered, name),
             keep=lambda seq: self._run(self._store.set_delivered, name, seq),
             copies=lambda call: self.faults.copies(call.operation, call.key) if self.faults else 1,
+            first_pause_s=first_pause_s,
         )
         self._subscriptions.append(subscription)
         return subscription

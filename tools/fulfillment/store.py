@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -46,27 +46,29 @@ _LOG_COLUMNS = "seq, key, operation, case_id, args_digest, result, at"
 class Store:
     """The database, for one thread at a time."""
 
-    def __init__(self, path: Path | None, vocabulary: Vocabulary) -> None:
+    def __init__(self, path: Path | None, vocabulary: Vocabulary, busy_timeout_s: float = 5.0) -> None:
         self.vocabulary = vocabulary
         self.path = path
-        try:
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(
-                path or ":memory:", timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=256
-            )
-            self._prepare()
-        except (OSError, sqlite3.Error) as error:
-            raise SetupError(
-                f"The shop's database {path} can't be opened: {error}.",
-                hint="Choose a folder that you can write to, and a file that is the shop's own.",
-            ) from error
+        with ExitStack() as undo:
+            try:
+                if path is not None:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                self._db = sqlite3.connect(
+                    path or ":memory:", timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
+                )
+                undo.callback(self._db.close)
+                self._prepare()
+            except (OSError, sqlite3.Error) as error:
+                raise SetupError(
+                    f"The shop's database {path} can't be opened: {error}.",
+                    hint="Choose a folder that you can write to, and a file that is the shop's own.",
+                ) from error
+            undo.pop_all()
 
     def _prepare(self) -> None:
         (application,) = self._db.execute("PRAGMA application_id").fetchone()
         (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if application != APPLICATION_ID and tables:
-            self._db.close()
             raise SetupError(f"{self.path} is not a shop's database.", hint="Choose another file for the shop.")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
