@@ -14,9 +14,12 @@ from click.testing import CliRunner
 
 from core.errors import InvalidInput, SetupError
 from core.money import Money
+from tools.fulfillment.catalog import read_world
+from tools.fulfillment.shop import EmbeddedShop
 from tools.returns import base_rates
 from tools.returns.command import world as command
 from tools.returns.models import Customer, Order, OrderStatus, Reason, Refund, Resolution, Return, ReturnStatus, Variant
+from tools.returns.shop import DIALECT
 from tools.returns.submissions import CYCLE, FRAUDULENT, Kind, Submission
 from tools.returns.world import COLLECTIONS, World, generate, load_world
 
@@ -179,13 +182,24 @@ def test_photos_are_real_pictures_but_for_one_that_is_none(mail: list[Submission
 
 
 def test_a_saved_world_comes_back_with_the_same_mail(shop: World, mail: list[Submission], tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "world.jsonl"
+    path = tmp_path / "deep" / "world.json"
     shop.save(path)
     back = load_world(path)
     assert back.records == shop.records
     assert back.submissions(200) == mail
     assert back.submissions(30) == mail[:30]
     assert "entitled" not in path.read_text()
+
+
+async def test_a_shop_loads_the_file(shop: World, tmp_path: Path) -> None:
+    path = tmp_path / "world.json"
+    shop.save(path)
+    embedded = EmbeddedShop(None, [DIALECT])
+    count = await embedded.load(read_world(path, [DIALECT]))
+    assert count == sum(len(found) for found in shop.records.values())
+    order = shop.records["orders"][0]
+    assert (await embedded.read("orders.get", {"order_id": order["order_id"]}))["total"] == order["total"]
+    await embedded.close()
 
 
 def test_a_small_world_says_when_its_orders_run_out() -> None:
@@ -195,7 +209,7 @@ def test_a_small_world_says_when_its_orders_run_out() -> None:
 
 
 def test_the_command_writes_a_world_and_asks_before_it_overwrites(tmp_path: Path) -> None:
-    path = tmp_path / "w.jsonl"
+    path = tmp_path / "w.json"
     args = ["generate", "--seed", "5", "--orders", "50", "--out", str(path), "--now", "2026-11-02"]
     first = CliRunner().invoke(command, args)
     assert first.exit_code == 0
@@ -206,30 +220,31 @@ def test_the_command_writes_a_world_and_asks_before_it_overwrites(tmp_path: Path
     assert isinstance(again.exception, SetupError)
     assert "--force" in again.exception.hint
     assert CliRunner().invoke(command, [*args, "--force"]).exit_code == 0
-    blocked = CliRunner().invoke(command, [*args[:-3], str(path / "below.jsonl"), *args[-2:]])
+    blocked = CliRunner().invoke(command, [*args[:-3], str(path / "below.json"), *args[-2:]])
     assert isinstance(blocked.exception, SetupError)
     assert CliRunner().invoke(command, ["generate", "--orders", "0"]).exit_code == 2
-    assert [found.name for found in tmp_path.iterdir()] == ["w.jsonl"]
+    assert [found.name for found in tmp_path.iterdir()] == ["w.json"]
 
 
-def test_broken_world_files_are_named_with_the_line(tmp_path: Path) -> None:
-    path = tmp_path / "w.jsonl"
+def test_a_broken_world_file_is_refused_and_the_place_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "w.json"
     generate(5, 30, NOW).save(path)
-    whole = path.read_text().splitlines()
+    whole = path.read_text()
 
-    def broken(lines: list[str]) -> str:
-        path.write_text("\n".join(lines))
+    def broken(text: str) -> str:
+        path.write_text(text)
         with pytest.raises(InvalidInput) as caught:
             load_world(path)
         return caught.value.detail
 
-    assert "its head says" in broken(whole[:-1])
-    assert "line 3" in broken([*whole[:2], whole[2][:-5], *whole[3:]])
-    assert "line 2, customers: customer_id" in broken([whole[0], '{"in":"customers","record":{}}', *whole[2:]])
-    assert "line 2" in broken([whole[0], '{"in":"pets","record":{}}'])
-    assert "countersign-world" in broken(['{"some": "json"}'])
-    assert "version 9" in broken([whole[0].replace('"version":1', '"version":9'), *whole[1:]])
-    assert "line 1" in broken(["{"])
+    first = json.dumps(load_world(path).records["customers"][0], separators=(",", ":"), ensure_ascii=False)
+    assert "no JSON" in broken(whole[:-400])
+    assert "line 3" in broken(whole.replace(first, first[:-5], 1))
+    assert "customers, record 1: tier" in broken(whole.replace(first, first.replace('"tier"', '"rank"'), 1))
+    assert "no list of orders" in broken(whole.replace('"orders":', '"order":'))
+    assert "countersign-world" in broken('{"some": "json"}')
+    assert "version 9" in broken(whole.replace('"version":1', '"version":9'))
+    assert "seed" in broken(whole.replace('"seed":5', '"seed":null'))
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InvalidInput):
         load_world(path)

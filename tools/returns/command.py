@@ -20,7 +20,7 @@ def world() -> None:
 @world.command("generate")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The same seed, the same world.")
 @click.option("--orders", type=click.IntRange(1, MOST_ORDERS), default=5000, show_default=True, help="How many orders.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("world.jsonl"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("world.json"), show_default=True)
 @click.option(
     "--now",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
@@ -28,12 +28,12 @@ def world() -> None:
 )
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 def generate_world(seed: int, orders: int, out: Path, now: datetime | None, force: bool) -> None:
-    """Generate a world and write it to a file of JSON lines.
+    """Generate a world and write it to a JSON file.
 
     \b
     Example:
-      countersign world generate --seed 7 --orders 2000 --out shop.jsonl
-      countersign shop --world shop.jsonl
+      countersign world generate --seed 7 --orders 2000 --out shop.json
+      countersign shop --world shop.json
     """
     at = (now or datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)).replace(tzinfo=UTC)
     console = Console()

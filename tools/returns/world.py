@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from core.errors import InvalidInput, SetupError
 from tools.returns.assortment import stock_shelves
@@ -46,7 +46,6 @@ COLLECTIONS: Mapping[str, type[Record]] = {
     "refunds": Refund,
     "labels": Label,
     "exchanges": Exchange,
-    "store_credits": Refund,
     "messages": Message,
 }
 
@@ -67,7 +66,7 @@ class World:
         return [submission for submission, _ in found]
 
     def save(self, path: Path, *, force: bool = False) -> None:
-        """JSON lines: a head, then each record. Raises `SetupError`; a file is never left half written."""
+        """One JSON object, a record to a line. Raises `SetupError`; a file is never left half written."""
         if path.exists() and not force:
             raise SetupError(f"{path} exists already.", hint="Choose another file, or overwrite it with --force.")
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
@@ -75,7 +74,7 @@ class World:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with unfinished.open("w", encoding="utf-8") as file:
-                    file.writelines(f"{line}\n" for line in self._lines())
+                    file.writelines(self._text())
                 unfinished.replace(path)
             finally:
                 unfinished.unlink(missing_ok=True)
@@ -84,23 +83,20 @@ class World:
                 f"{path} can't be written: {error.strerror}.", hint="Choose a folder that you may write to."
             ) from error
 
-    def _lines(self) -> Iterator[str]:
-        counts = {collection: len(found) for collection, found in self.records.items()}
-        head = _Head(format=FORMAT, version=VERSION, seed=self.seed, now=self.now, counts=counts)
-        yield head.model_dump_json()
+    def _text(self) -> Iterator[str]:
+        head = _Head(format=FORMAT, version=VERSION, seed=self.seed, now=self.now)
+        yield head.model_dump_json()[:-1]
         for collection, found in self.records.items():
-            for body in found:
-                yield json.dumps({"in": collection, "record": body}, separators=(",", ":"), ensure_ascii=False)
+            lines = (json.dumps(body, separators=(",", ":"), ensure_ascii=False) for body in found)
+            yield f',\n"{collection}":[\n' + ",\n".join(lines) + "\n]"
+        yield "}\n"
 
 
 class _Head(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
     format: str
     version: int
     seed: int
-    now: datetime
-    counts: dict[str, int] = Field(default_factory=dict)
+    now: AwareDatetime
 
 
 def generate(seed: int, orders: int, now: datetime, step: Callable[[], object] = lambda: None) -> World:
@@ -121,63 +117,45 @@ def generate(seed: int, orders: int, now: datetime, step: Callable[[], object] =
         "refunds": past.refunds,
         "labels": past.labels,
         "exchanges": past.exchanges,
-        "store_credits": [],
         "messages": [],
     }
     return World(seed, now, {name: [body.model_dump(mode="json") for body in bodies] for name, bodies in found.items()})
 
 
 def load_world(path: Path) -> World:
-    """Raises `SetupError` where the file can't be read, `InvalidInput` naming the line where it is not a world."""
+    """Raises `SetupError` where the file can't be read, `InvalidInput` naming the record where it is no world."""
     try:
-        with path.open(encoding="utf-8") as file:
-            head = _read_head(path, file.readline())
-            records: dict[str, list[dict[str, Any]]] = {collection: [] for collection in COLLECTIONS}
-            for number, line in enumerate(file, 2):
-                collection, body = _read_record(path, number, line)
-                records[collection].append(body)
+        content = json.loads(path.read_bytes())
     except OSError as error:
         raise SetupError(
             f"The world {path} can't be read: {error.strerror}.", hint="Make one: countersign world generate."
         ) from error
-    except UnicodeDecodeError as error:
-        raise _broken(path, "it is no text") from error
-    for collection, bodies in records.items():
-        if len(bodies) != head.counts.get(collection, 0):
-            raise _broken(path, f"it has {len(bodies)} {collection}, its head says {head.counts.get(collection, 0)}")
-    return World(head.seed, head.now, records)
-
-
-def _read_head(path: Path, line: str) -> _Head:
-    try:
-        head = json.loads(line)
-    except ValueError as error:
-        raise _broken(path, "line 1 is no JSON") from error
-    if not isinstance(head, dict) or head.get("format") != FORMAT:
-        raise _broken(path, f"line 1 does not say {FORMAT}")
-    if head.get("version") != VERSION:
+    except (ValueError, RecursionError) as error:
+        raise _broken(path, f"it is no JSON: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise _broken(path, f"it does not say that its format is {FORMAT}")
+    if content.get("version") != VERSION:
         raise InvalidInput(
-            f"{path} is a world of version {head.get('version')}; this is made for version {VERSION}.",
+            f"{path} is a world of version {content.get('version')}; this is made for version {VERSION}.",
             hint="Generate it again: countersign world generate.",
         )
     try:
-        return _Head.model_validate(head)
+        head = _Head.model_validate(content)
     except ValidationError as error:
-        raise _broken(path, f"line 1: {_first(error)}") from error
+        raise _broken(path, _first(error)) from error
+    return World(head.seed, head.now, {name: _checked(path, content, name) for name in COLLECTIONS})
 
 
-def _read_record(path: Path, number: int, line: str) -> tuple[str, dict[str, Any]]:
-    try:
-        entry = json.loads(line)
-        collection, body = entry["in"], entry["record"]
-        model = COLLECTIONS[collection]
-    except (ValueError, KeyError, TypeError) as error:
-        raise _broken(path, f"line {number} is no record of a world") from error
-    try:
-        model.model_validate(body)
-    except ValidationError as error:
-        raise _broken(path, f"line {number}, {collection}: {_first(error)}") from error
-    return collection, body
+def _checked(path: Path, content: Mapping[str, Any], collection: str) -> list[dict[str, Any]]:
+    bodies = content.get(collection)
+    if not isinstance(bodies, list):
+        raise _broken(path, f"it has no list of {collection}")
+    for place, body in enumerate(bodies, 1):
+        try:
+            COLLECTIONS[collection].model_validate(body)
+        except ValidationError as error:
+            raise _broken(path, f"{collection}, record {place}: {_first(error)}") from error
+    return bodies
 
 
 def _first(error: ValidationError) -> str:
