@@ -124,7 +124,8 @@ class DbosBell:
 
     def perform(self, workspace: str, case_id: str) -> None:
         """Called in a thread of the queue: the work itself is done in the house's event loop."""
-        assert self._loop is not None and self._work is not None
+        assert self._loop is not None
+        assert self._work is not None
         asyncio.run_coroutine_threadsafe(self._work(workspace, case_id), self._loop).result()
 
     async def stop(self) -> None:

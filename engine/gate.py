@@ -16,16 +16,10 @@ from core.money import Money
 from core.ports import Count, FactSource, Judge, Tools
 from core.states import ReviewStatus
 from core.verdicts import Deny, Fact, FactValue, Verdict
+from engine.journal import Journal, Note
 from engine.stream import Stream
 from ledger.database import Database, Ledger
 from ledger.tables import CaseRow
-
-
-class Note(BaseModel):
-    """An entry for the case's trace."""
-
-    type: str
-    body: dict[str, Any]
 
 
 class Ruling(BaseModel):
@@ -38,12 +32,19 @@ class Ruling(BaseModel):
 
 class Gate:
     def __init__(
-        self, database: Database, tools: Tools, judge: Judge, facts: Mapping[str, FactSource], stream: Stream
+        self,
+        database: Database,
+        tools: Tools,
+        judge: Judge,
+        facts: Mapping[str, FactSource],
+        journal: Journal,
+        stream: Stream,
     ) -> None:
         self._database = database
         self._tools = tools
         self._judge = judge
         self._facts = facts
+        self._journal = journal
         self._stream = stream
 
     async def gather(self, action: ProposedAction, payload: Mapping[str, Any]) -> dict[str, Fact]:
@@ -65,16 +66,19 @@ class Gate:
         return self._judge.judge(action, {**facts, **counted}, ledger.now)
 
     async def propose(
-        self, actions: Sequence[ProposedAction], payload: Mapping[str, Any], notes: Sequence[Note] = ()
+        self,
+        workspace: str,
+        case_id: str,
+        actions: Sequence[ProposedAction],
+        payload: Mapping[str, Any],
+        notes: Sequence[Note] = (),
     ) -> list[Ruling]:
         """Judges the proposals of one turn and records them, all in one transaction."""
         gathered = [await self.gather(action, payload) for action in actions]
-        workspace, case_id = actions[0].workspace, actions[0].case_id
 
         def record(ledger: Ledger) -> list[Ruling]:
             case = ledger.cases.get(case_id)
-            for note in notes:
-                ledger.trace.add(case_id, note.type, note.body)
+            self._journal.write(ledger, case_id, notes)
             return [self._rule(ledger, case, action, facts) for action, facts in zip(actions, gathered, strict=True)]
 
         rulings = await self._database.write(workspace, record)

@@ -1,14 +1,25 @@
-"""Notes of a running graph into the case's event log: plans, model calls, streamed text."""
+"""Notes of a running graph into the case's event log: plans, model calls and what they cost, streamed text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
 
 from core.ports import CaseView
-from engine.gate import Note
 from engine.rates import RateCard
 from engine.stream import Stream
 from ledger.database import Database, Ledger
+
+MODEL_CALLED = "model.called"
+
+
+class Note(BaseModel):
+    """An entry for a case's event log."""
+
+    type: str
+    body: dict[str, Any]
 
 
 class Journal:
@@ -17,26 +28,22 @@ class Journal:
         self._stream = stream
         self._rates = rates
 
+    def write(self, ledger: Ledger, case_id: str, notes: Sequence[Note]) -> None:
+        """Inside a transaction. A model call is posted to the case's cost, once for each turn."""
+        for note in notes:
+            ledger.trace.add(case_id, note.type, note.body)
+            if note.type == MODEL_CALLED:
+                tokens_in, tokens_out = int(note.body["tokens_in"]), int(note.body["tokens_out"])
+                ledger.costs.post(
+                    key=f"{case_id}:model:{note.body['turn']}",
+                    case_id=case_id,
+                    component="model",
+                    amount=self._rates.tokens(tokens_in, tokens_out),
+                    quantity=tokens_in + tokens_out,
+                    unit="token",
+                )
+
     async def note(self, case: CaseView, notes: Sequence[Note]) -> None:
-        def write(ledger: Ledger) -> None:
-            for note in notes:
-                ledger.trace.add(case.id, note.type, note.body)
-
-        await self._database.write(case.workspace, write)
-        self._stream.publish()
-
-    async def thought(self, case: CaseView, call_key: str, tokens_in: int, tokens_out: int) -> None:
-        """Posts what one model call cost, once for each `call_key`."""
-        amount = self._rates.tokens(tokens_in, tokens_out)
-
-        def post(ledger: Ledger) -> None:
-            ledger.costs.post(
-                key=f"{case.id}:{call_key}",
-                case_id=case.id,
-                component="model",
-                amount=amount,
-                quantity=tokens_in + tokens_out,
-                unit="token",
-            )
-
-        await self._database.write(case.workspace, post)
+        if notes:
+            await self._database.write(case.workspace, lambda ledger: self.write(ledger, case.id, notes))
+            self._stream.publish()

@@ -1,0 +1,23 @@
+"""What a graph's nodes may ask of the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.executor import Executor
+from engine.gate import Gate
+from engine.journal import Journal
+from engine.rulings import Ruled, ruling
+from ledger.database import Database
+
+
+@dataclass(frozen=True)
+class Services:
+    gate: Gate
+    executor: Executor
+    journal: Journal
+    database: Database
+
+    async def ruling(self, workspace: str, action_id: str) -> Ruled:
+        """What people decided of an action, edits followed."""
+        return await self.database.write(workspace, lambda ledger: ruling(ledger, action_id))

@@ -1,0 +1,83 @@
+"""The gate's node: each proposal of a turn is checked, judged, and sent on: to run, to people, or back."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from langgraph.runtime import Runtime
+from langgraph.types import Command, Send
+
+from core.actions import OutcomeStatus, ProposedAction, ToolOutcome
+from core.errors import InvalidInput
+from core.verdicts import Allow, Deny, Review
+from engine.gate import Ruling
+from engine.journal import Note
+from graphs.state import CaseState, Context, PlannedCall, Question, Work
+
+
+async def gate(state: CaseState, runtime: Runtime[Context]) -> Command[Literal["execute", "review", "reflect"]]:
+    context = runtime.context
+    case = state["case"]
+    actions: list[ProposedAction] = []
+    outcomes: list[ToolOutcome] = []
+    for call in state["calls"]:
+        checked = _check(call, case, context)
+        if isinstance(checked, ToolOutcome):
+            outcomes.append(checked)
+        else:
+            actions.append(checked)
+    notes = [Note.model_validate(note) for note in state.get("notes", [])]
+    notes += [Note(type="call.invalid", body={"tool": each.tool, "reason": each.reason}) for each in outcomes]
+    rulings = await context.services.gate.propose(case["workspace"], case["id"], actions, case["payload"], notes)
+    tasks: list[Send] = []
+    for action, ruling in zip(actions, rulings, strict=True):
+        routed = _route(case, action, ruling)
+        if isinstance(routed, Send):
+            tasks.append(routed)
+        else:
+            outcomes.append(routed)
+    update = {"outcomes": [each.model_dump(mode="json") for each in outcomes], "notes": []}
+    return Command(goto=tasks or "reflect", update=update)
+
+
+def _check(call: PlannedCall, case: dict[str, Any], context: Context) -> ProposedAction | ToolOutcome:
+    """A typed action, or why the call is none."""
+    spec = context.specs.get(call["tool"])
+    if spec is None:
+        close = ", ".join(sorted(context.specs))
+        return _invalid(call, f"there is no tool '{call['tool'][:60]}'; there are: {close}")
+    try:
+        args = spec.parse(call["args"]).model_dump(mode="json")
+    except InvalidInput as wrong:
+        return _invalid(call, wrong.detail)
+    return ProposedAction(
+        workspace=case["workspace"],
+        case_id=case["id"],
+        kind=case["kind"],
+        tool=spec.name,
+        schema_version=spec.version,
+        args=args,
+        proposer=context.agent.name,
+        step_key=call["step_key"],
+    )
+
+
+def _route(case: dict[str, Any], action: ProposedAction, ruling: Ruling) -> Send | ToolOutcome:
+    work = Work(case=case, action=action.model_dump(mode="json"), action_id=action.id, effect=ruling.effect, again=0)
+    match ruling.verdict:
+        case Allow():
+            return Send("execute", work)
+        case Review():
+            return Send("review", Question(**work, reason=ruling.verdict.reason, unknown=False))
+        case Deny():
+            return ToolOutcome(
+                status=OutcomeStatus.DENIED,
+                tool=action.tool,
+                step_key=action.step_key,
+                action_id=action.id,
+                reason=ruling.verdict.reason,
+            )
+
+
+def _invalid(call: PlannedCall, reason: str) -> ToolOutcome:
+    return ToolOutcome(status=OutcomeStatus.INVALID, tool=call["tool"], step_key=call["step_key"], reason=reason)

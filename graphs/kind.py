@@ -1,0 +1,57 @@
+"""The manifest of a kind of business task. `graphs/<kind>/kind.py` is its only registration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from langgraph.graph import StateGraph
+from pydantic import BaseModel
+
+from agents.procedure import Procedure
+from agents.role import Role
+from core.actions import JSON
+from core.clock import Clock
+from core.ports import FactSource
+from core.verdicts import FactSpec
+from graphs.state import CaseState, Context
+from tools.contract import Tool
+from tools.fulfillment.ports import Dialect, Shop
+from tools.vision.ports import VisionScorer
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What a kind's tools and facts reach: the system of record, the scorer, its folder of attachments."""
+
+    shop: Shop
+    vision: VisionScorer
+    clock: Clock
+    attachments: Path
+
+
+@dataclass(frozen=True)
+class TaskKind:
+    name: str
+    title: str
+    intake: type[BaseModel]
+    """What a case starts from; its schema draws the form."""
+    subject: Callable[[Any], str]
+    """Whom a case is about: what policy's counts are kept per."""
+    tools: Callable[[Outside], Sequence[Tool[Any]]]
+    facts: Callable[[Outside], FactSource]
+    fact_specs: tuple[FactSpec, ...]
+    dialect: Dialect
+    role: Role
+    procedure: Procedure
+    """What the embedded planner follows."""
+    book: Path
+    build: Callable[[], StateGraph[CaseState, Context, CaseState, CaseState]]
+    handover: Callable[[str], tuple[str, dict[str, JSON]]]
+    """The call that puts a case before a person, from the question to ask."""
+    attachments: Callable[[Mapping[str, JSON], Path], dict[str, JSON]] = field(
+        default=lambda payload, _folder: dict(payload)
+    )
+    """Puts what a payload carries in bytes into the folder, and gives the payload with references."""

@@ -1,0 +1,54 @@
+"""After a turn: what came of each call goes back to the agent, and trouble makes it plan anew."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from langchain_core.messages import ToolMessage
+from langgraph.runtime import Runtime
+from langgraph.types import Command
+
+from agents.contract import StepStatus
+from core.actions import JSON, OutcomeStatus
+from graphs.state import CaseState, Context, PlannedCall, Spent
+
+_RAN = (OutcomeStatus.DONE, OutcomeStatus.EDITED)
+_NEW_PLAN = (OutcomeStatus.DENIED, OutcomeStatus.REJECTED, OutcomeStatus.EDITED, OutcomeStatus.FAILED)
+
+
+async def reflect(state: CaseState, runtime: Runtime[Context]) -> Command[Literal["plan", "act"]]:
+    by_step = {str(outcome["step_key"]): outcome for outcome in state["outcomes"]}
+    answers, troubled = [], False
+    plan = [dict(step) for step in state["plan"]]
+    spent = state["spent"]
+    for call in state["calls"]:
+        outcome = by_step[call["step_key"]]
+        status = OutcomeStatus(str(outcome["status"]))
+        answers.append(ToolMessage(json.dumps(outcome), tool_call_id=call["call_id"], name=call["tool"]))
+        _mark(plan, call["tool"], status)
+        troubled = troubled or status in _NEW_PLAN
+        if status in _RAN:
+            spent = _paid(spent, call, runtime.context)
+    update: dict[str, Any] = {"messages": answers, "plan": plan, "spent": spent, "outcomes": None}
+    if plan != state["plan"]:
+        update["notes"] = [*state.get("notes", []), {"type": "plan.moved", "body": {"steps": plan}}]
+    again = troubled and not state.get("handing_over")
+    return Command(goto="plan" if again else "act", update=update)
+
+
+def _mark(plan: list[dict[str, JSON]], tool: str, status: OutcomeStatus) -> None:
+    for step in plan:
+        if step["tool"] == tool and step["status"] == StepStatus.PENDING:
+            step["status"] = StepStatus.DONE.value if status in _RAN else StepStatus.DROPPED.value
+            return
+
+
+def _paid(spent: Spent, call: PlannedCall, context: Context) -> Spent:
+    spec = context.specs[call["tool"]]
+    money = spec.spends(spec.parse(call["args"]))
+    if money is None:
+        return spent
+    paid = dict(spent["money_minor"])
+    paid[money.currency] = paid.get(money.currency, 0) + money.amount_minor
+    return {**spent, "money_minor": paid}

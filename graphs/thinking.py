@@ -1,0 +1,111 @@
+"""The nodes in which the model thinks: plan and act. They return proposals and touch nothing."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from langchain_core.messages import AIMessage, AnyMessage, RemoveMessage
+from langgraph.runtime import Runtime
+from langgraph.types import Command
+
+from agents.contract import Turn
+from core.errors import ModelNonsense
+from engine.journal import MODEL_CALLED
+from graphs.state import CaseState, Context, PlannedCall, Spent
+
+_FRESH: Spent = {"turns": 0, "tokens": 0, "money_minor": {}}
+
+
+async def plan(state: CaseState, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Writes the plan that people see; after trouble, writes it anew."""
+    agent = runtime.context.agent
+    case = state["case"]
+    known: list[AnyMessage] = list(state.get("messages", []))
+    opening = [] if known else agent.opening(case["payload"])
+    spent = state.get("spent") or _FRESH
+    try:
+        turn = await agent.plan([*known, *opening])
+    except ModelNonsense as nonsense:
+        return {"messages": opening, "spent": _add(spent, nonsense), "handing_over": nonsense.detail, "plan": []}
+    steps = [step.model_dump(mode="json") for step in turn.plan]
+    written = {"type": "plan.written", "body": {"steps": steps}}
+    return {
+        "messages": [*opening, turn.message],
+        "plan": steps,
+        "spent": _add(spent, turn),
+        "notes": [*state.get("notes", []), _called("plan", spent, turn), written],
+    }
+
+
+async def act(state: CaseState, runtime: Runtime[Context]) -> Command[Literal["gate", "finish"]]:
+    """Proposes the next calls, or ends the case. A spent budget or nonsense puts it before a person."""
+    context = runtime.context
+    spent = state["spent"]
+    notes = list(state.get("notes", []))
+    why = state.get("handing_over", "")
+    if why and any(call["tool"] == context.handover("")[0] for call in state.get("calls", [])):
+        return _end("handed_over", why, notes)
+    if not why:
+        why = _over_budget(spent, context)
+    if not why:
+        try:
+            turn = await context.agent.act(state["messages"])
+        except ModelNonsense as nonsense:
+            why, spent = nonsense.detail, _add(spent, nonsense)
+        else:
+            notes.append(_called("act", spent, turn))
+            if turn.finish is not None:
+                return _end(turn.finish.outcome, turn.finish.summary, notes, [turn.message])
+            calls = [
+                PlannedCall(call_id=p.call_id, tool=p.tool, args=p.args, step_key=f"{spent['turns']}.{n}")
+                for n, p in enumerate(turn.proposals)
+            ]
+            update = {"messages": [turn.message], "calls": calls, "outcomes": None, "notes": notes}
+            return Command(goto="gate", update={**update, "spent": _add(spent, turn)})
+    tool, args = context.handover(why[:500])
+    asked = PlannedCall(call_id=f"house_{spent['turns']}", tool=tool, args=args, step_key=f"{spent['turns']}.0")
+    said = AIMessage("", tool_calls=[{"name": tool.replace(".", "__"), "args": args, "id": asked["call_id"]}])
+    update = {"messages": [said], "calls": [asked], "outcomes": None, "notes": notes, "handing_over": why}
+    return Command(goto="gate", update={**update, "spent": {**spent, "turns": spent["turns"] + 1}})
+
+
+async def finish(state: CaseState, runtime: Runtime[Context]) -> dict[str, Any]:
+    """The end. The conversation is let go of; what happened stays in the ledger."""
+    return {"messages": [RemoveMessage(id=str(message.id)) for message in state["messages"]], "calls": []}
+
+
+def _end(
+    outcome: str, summary: str, notes: list[dict[str, Any]], said: list[AIMessage] | None = None
+) -> Command[Literal["gate", "finish"]]:
+    ending = {"outcome": outcome, "summary": summary}
+    return Command(goto="finish", update={"messages": said or [], "ending": ending, "notes": notes})
+
+
+def _over_budget(spent: Spent, context: Context) -> str:
+    budget = context.budget
+    if spent["turns"] >= budget.steps:
+        return f"the case has used its {budget.steps} turns"
+    if spent["tokens"] >= budget.tokens:
+        return f"the case has used its {budget.tokens} tokens"
+    if any(paid > budget.money_minor for paid in spent["money_minor"].values()):
+        return "the case has paid out more than its budget"
+    return ""
+
+
+def _add(spent: Spent, used: Turn | ModelNonsense) -> Spent:
+    if isinstance(used, Turn):
+        tokens = used.tokens_in + used.tokens_out
+    else:
+        tokens = int(used.extra.get("tokens_in", 0)) + int(used.extra.get("tokens_out", 0))
+    return {**spent, "turns": spent["turns"] + 1, "tokens": spent["tokens"] + tokens}
+
+
+def _called(why: str, spent: Spent, turn: Turn) -> dict[str, Any]:
+    body = {
+        "for": why,
+        "turn": spent["turns"],
+        "tokens_in": turn.tokens_in,
+        "tokens_out": turn.tokens_out,
+        "said": str(turn.message.text)[:1000],
+    }
+    return {"type": MODEL_CALLED, "body": body}
