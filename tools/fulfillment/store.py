@@ -66,8 +66,9 @@ class Store:
             undo.pop_all()
 
     def _prepare(self) -> None:
-        (application,) = self._db.execute("PRAGMA application_id").fetchone()
-        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        with self._transaction("DEFERRED"):  # one view of both, while another process may be creating them
+            (application,) = self._db.execute("PRAGMA application_id").fetchone()
+            (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if application != APPLICATION_ID and tables:
             raise SetupError(f"{self.path} is not a shop's database.", hint="Choose another file for the shop.")
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -119,7 +120,7 @@ class Store:
         if handler is None:
             raise ProviderRefused(f"The shop knows no query '{query[:60]}'.", reason="unknown_query")
         with self._usable(), self._transaction("DEFERRED"):
-            return _plain(handler(StoredRecords(self._db, self.vocabulary, now, writable=False), args))
+            return _plain(handler(StoredRecords(self._db, self.vocabulary, now, writable=False), _plain(args)))
 
     def write(
         self, operation: str, args: Mapping[str, JSON], args_digest: str, key: str, case_id: str, now: datetime
@@ -137,7 +138,7 @@ class Store:
                         hint="Use a new key for a new call.",
                     )
                 return earlier.result
-            result = handler(StoredRecords(self._db, self.vocabulary, now, writable=True), args)
+            result = handler(StoredRecords(self._db, self.vocabulary, now, writable=True), _plain(args))
             text = to_text(result)
             self._db.execute(
                 "INSERT INTO log (key, operation, case_id, args_digest, result, at) VALUES (?, ?, ?, ?, ?, ?)",
@@ -193,7 +194,7 @@ class Store:
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
-    """As it would come over a wire: what embedded callers see is what remote ones see."""
+    """As it would come over a wire: handlers and callers see the same, embedded or not, and share nothing."""
     return from_text(to_text(value))
 
 
