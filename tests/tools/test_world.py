@@ -240,7 +240,7 @@ def test_a_broken_world_file_is_refused_and_the_place_is_named(tmp_path: Path) -
     first = json.dumps(load_world(path).records["customers"][0], separators=(",", ":"), ensure_ascii=False)
     assert "no JSON" in broken(whole[:-400])
     assert "line 3" in broken(whole.replace(first, first[:-5], 1))
-    assert "customers, record 1: tier" in broken(whole.replace(first, first.replace('"tier"', '"rank"'), 1))
+    assert "customers, record 1: rank" in broken(whole.replace(first, first.replace('"tier"', '"rank"'), 1))
     assert "no list of orders" in broken(whole.replace('"orders":', '"order":'))
     assert "countersign-world" in broken('{"some": "json"}')
     assert "version 9" in broken(whole.replace('"version":1', '"version":9'))
