@@ -14,7 +14,8 @@ Id = Annotated[str, StringConstraints(pattern=r"^[#A-Za-z0-9][A-Za-z0-9_.:#-]{0,
 Photo = Annotated[
     str,
     StringConstraints(
-        pattern=r"^(?:[A-Za-z0-9][\w.:/-]{0,254}|data:image/[a-z+.-]{1,20};base64,[A-Za-z0-9+/=]{1,12000})$",
+        max_length=12_000,
+        pattern=r"^(?:[A-Za-z0-9][A-Za-z0-9_.:/-]{0,254}|data:image/[a-z+.-]{1,20};base64,[A-Za-z0-9+/]+={0,2})$",
     ),
 ]
 """The name of a photo, or a very small one as a data URL: a model reads the whole case, photos included."""
