@@ -95,11 +95,11 @@ def _decline(records: Records, asked: a.Decline) -> ReturnState:
 def _cancel(records: Records, asked: a.OnReturn) -> ReturnState:
     found = return_of(records, asked.return_id, asked.expected_status)
     move(found, ReturnStatus.CANCELED)
-    if any(line.stage in HERE for line in found.lines):
-        raise refuse("goods_received", f"Goods of return {found.return_id} came back.", "Process it instead.")
     order = order_of(records, found.order_id)
     if given(records, found, order) > Money.zero(order.currency):
         raise refuse("already_refunded", f"Something was given for return {found.return_id}.", "Close it instead.")
+    if any(line.stage in HERE for line in found.lines):
+        raise refuse("goods_received", f"Goods of return {found.return_id} came back.", "Process it instead.")
     if found.label_id is not None:
         raise refuse("label_live", f"Return {found.return_id} has a label.", "Void the label first.")
     _free(records, found)
