@@ -14,7 +14,7 @@ from core.verdicts import FactValue
 from tools.contract import Toolbelt
 from tools.fulfillment.shop import EmbeddedShop
 from tools.returns.facts import FACTS_BY_TOOL, ReturnsFacts
-from tools.returns.models import Customer, FraudSignal, FulfillmentLine, Order, OrderStatus, Variant
+from tools.returns.models import Customer, FraudSignal, FulfillmentLine, Order, OrderStatus, Record, Variant
 from tools.returns.shop import DIALECT
 from tools.returns.tools import returns_tools
 from tools.vision.ports import NoScorer, VisionScorer
@@ -110,7 +110,7 @@ def variant(name: str, price: str, stock: int = 5, product: str = "", **more: An
 
 
 def world() -> dict[str, list[dict[str, Any]]]:
-    records = {
+    records: dict[str, list[Record]] = {
         "customers": [
             customer("cus_ann"),
             customer("cus_bob", signals=[FraudSignal.STOLEN_TENDER]),

@@ -30,7 +30,6 @@ _PHRASES = [
         rf"\b(?:pretend|act) (?:to be|as if you|as (?:an? |the )?(?:{_MACHINE}|admin|manager|system))\b",
         rf"\b(?:automated|dear|attention) {_MACHINE}\b|\b{_MACHINE} (?:reading|that reads|processing|handling) this\b",
         r"\b(?:system|developer|maintenance|debug) (?:prompt|mode|message|override|instructions?)\b",
-        r"(?:^|[\n>*#\"'\])-] ?)(?:system|assistant|developer) ?:",
         r"\b(?:new|updated|real|hidden) instructions? ?:|\bhidden instructions?\b",
         rf"\binstructions? (?:to|for) (?:the |an? )?{_MACHINE}\b",
         r"\bpolicy (?:override|update)\b|\bdecide ?: ?(?:allow|approve)\b",
@@ -49,6 +48,8 @@ _PHRASES = [
         r"\b(?:refund_original|store_credit|returnless_refund|keep_item|expected_status)\b",
     )
 ]
+_SPEAKER = re.compile(r"(?:^|[\n>*#\"'\])-] ?)(?:system|assistant|developer) ?:")
+"""As transcripts name who speaks; in the middle of a line these are words like any other."""
 _BLOB = re.compile(r"[A-Za-z0-9+/]{80,}={0,2}")
 _INVISIBLE = dict.fromkeys([*map(ord, "\u200b\u2060\ufeff"), *range(0xE0000, 0xE0080)])
 
@@ -60,8 +61,10 @@ def note_flags(text: str) -> tuple[str, ...]:
     shown = text.translate(_INVISIBLE)
     if len(shown) < len(text):
         found.append("invisible characters")
-    plain = re.sub(r"[^\S\n]+", " ", unicodedata.normalize("NFKC", shown).casefold().replace("’", "'"))
-    found += [match[0].strip()[:80] for pattern in _PHRASES for match in pattern.finditer(plain)]
+    plain = unicodedata.normalize("NFKC", shown).casefold().replace("’", "'")
+    flat = " ".join(plain.split())
+    found += [match[0].strip()[:80] for pattern in _PHRASES for match in pattern.finditer(flat)]
+    found += [match[0].strip() for match in _SPEAKER.finditer(plain)]
     found += [f"encoded text: {blob[0][:24]}…" for blob in _BLOB.finditer(shown) if _looks_encoded(blob[0])]
     return tuple(dict.fromkeys(found))
 
