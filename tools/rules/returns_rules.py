@@ -30,7 +30,10 @@ __all__ = [
 
 _CLAIMS = {
     FraudSignal.EMPTY_BOX: ("empty box", "box was empty", "nothing inside", "nothing in the box", "package was empty"),
-    FraudSignal.INR_CLAIM: ("never arrived", "not arrived", "didn't arrive", "never received", "did not receive"),
+    FraudSignal.INR_CLAIM: (
+        *("never arrived", "not arrived", "didn't arrive", "never came", "never received", "did not receive"),
+        *("nobody here has seen", "says delivered but", "claims to have left"),
+    ),
     FraudSignal.COUNTERFEIT: ("counterfeit", "it is a fake", "it's a fake", "not genuine", "not authentic"),
 }
 _SHIFTING = frozenset({Resolution.REFUND_ORIGINAL, Resolution.STORE_CREDIT, Resolution.EXCHANGE})
