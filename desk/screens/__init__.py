@@ -1,0 +1,1 @@
+"""Screens of the desk: each asks one thing of a person."""
