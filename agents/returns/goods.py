@@ -11,6 +11,7 @@ _FILLING = (
     "a an the of and or with for in to set pair pack piece bundle everyday slim old new size color colour my your"
 )
 _GENERIC = frozenset(_FILLING.split())
+_SIZES = {"small": "s", "medium": "m", "large": "l"}
 _SAME = {
     "trainer": "sneaker", "jumper": "sweater", "pajama": "pyjama", "tshirt": "tee", "perfume": "parfum",
     "fragrance": "parfum", "cup": "bottle", "vacuum": "vacuum", "hoover": "vacuum", "earphone": "earbud",
@@ -33,7 +34,7 @@ def mentioned(clause: str, items: Sequence[Item]) -> list[Item]:
     words = _words(clause)
     found = [item for item in items if head(item) in words]
     if not found:
-        scores = {item.line_id: len(words & _distinctive(item, items)) for item in items}
+        scores = {item.line_id: len(words & distinctive(item, items)) for item in items}
         most = max(scores.values())
         return [item for item in items if most and scores[item.line_id] == most]
     narrowed = []
@@ -64,12 +65,11 @@ def _own_options(item: Item, group: Sequence[Item]) -> frozenset[str]:
 
 
 def option_words(item: Item) -> frozenset[str]:
-    sizes = {"s": "small", "m": "medium", "l": "large", "xl": "xl"}
     values = [str(value).lower() for value in item.options.values()]
-    return frozenset(values) | frozenset(sizes[value] for value in values if value in sizes)
+    return frozenset(values) | frozenset(long for long, short in _SIZES.items() if short in values)
 
 
-def _distinctive(item: Item, items: Sequence[Item]) -> frozenset[str]:
+def distinctive(item: Item, items: Sequence[Item]) -> frozenset[str]:
     others = frozenset().union(*(title_words(other) | option_words(other) for other in items if other is not item))
     return (title_words(item) | option_words(item)) - others
 
@@ -88,7 +88,9 @@ def head(item: Item) -> str:
 def stem(word: str) -> str:
     """Singular and without its spelling variants, roughly, and the same way for titles and letters."""
     word = word.removesuffix("'s")
-    for ending, instead in (("sses", "ss"), ("shes", "sh"), ("ches", "ch"), ("ies", "y"), ("s", "")):
+    if len(word) > 4 and word.endswith(("ie", "ies")):
+        word = word.removesuffix("s").removesuffix("ie") + "y"
+    for ending, instead in (("sses", "ss"), ("xes", "x"), ("shes", "sh"), ("ches", "ch"), ("s", "")):
         if word.endswith(ending) and len(word) > 3 and not word.endswith(("ss", "us")):
             word = word.removesuffix(ending) + instead
             break
@@ -99,15 +101,15 @@ def _words(clause: str) -> frozenset[str]:
     """Also in the singular. A short word or a number counts only as a size: `size M`, `in 9`, `the L`."""
     joined = clause.replace("t-shirt", "tee").replace("e-reader", "reader").replace("-", " ")
     raw = WORD.findall(joined)
-    before = ["", *raw]
-    told = {
-        word
-        for word, last in zip(raw, before, strict=False)
-        if (len(word) > 2 and not word.isdigit())
-        or last in ("size", "in")
-        or (word.isalpha() and last in ("the", "a", "an"))
-    }
+    told = {word for word, last in zip(raw, ["", *raw], strict=False) if _tells(word, last)}
     return frozenset(told | {stem(word) for word in told} | {word[-4:] for word in told if word.endswith("coat")})
+
+
+def _tells(word: str, last: str) -> bool:
+    """A size is one only where it is said to be one: not in `too large`, not in `8 October`."""
+    if word in _SIZES or (len(word) <= 2 and word.isalpha()):
+        return last in ("size", "in", "the", "a", "an")
+    return not (word.isdigit() or len(word) <= 2) or last in ("size", "in")
 
 
 def name(item: Item) -> str:

@@ -6,18 +6,10 @@ import re
 
 from tools.returns.models import Reason, Resolution
 
-NUMBERS = {
-    word: number
-    for number, words in enumerate(
-        ("one a an single", "two pair", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), 1
-    )
-    for word in words.split()
-}
-
 _REASONS = r"""
 WRONG_ITEM 4 wrong (?:item|product|thing|article|model|colou?r|size|one|order|shoes?|parcel)\b
 WRONG_ITEM 4 (?:sent|got|received|delivered|shipped) (?:me |us )?(?:the |a )?(?:wrong|different|another)
-WRONG_ITEM 4 not (?:what|the (?:one|item|\w+) (?:that )?)i (?:had )?(?:ordered|bought|asked)
+WRONG_ITEM 4 not (?:what|the (?:one|item|\w+)(?: that)?) i (?:had )?(?:ordered|bought|asked|picked|chose)
 WRONG_ITEM 4 i ordered [^.;!?\n]{2,60}\b(?:but|and) (?:you |i )?(?:sent|got|received|was sent)
 WRONG_ITEM 3 (?:someone|somebody) else'?s|mixed up|mix-up|instead of (?:the|what) [\w ]{0,20}i ordered
 DEFECTIVE 3 \b(?:broken|broke|defect\w*|faulty|damaged|crack\w*|shattered|smashed|torn|ripped|dead|hole|chipped)\b
@@ -25,15 +17,19 @@ DEFECTIVE 3 (?:doesn't|does not|won't|will not|do not|don't|didn't|stopped|not|n
             (?:work|turn|charg|start|switch|power|connect|pair|clos|open|hold|last)\w*
 DEFECTIVE 3 \b(?:leak\w*|scratch\w*|stain\w*|dent\w*|snapped|loose (?:button|screw|seam)|malfunction\w*|wobbl\w*)\b
 DEFECTIVE 3 \b(?:crackl\w*|flicker\w*|frayed|unravel\w*|(?:came|fell|falling|coming) (?:apart|off))\b
+DEFECTIVE 3 \b(?:spark\w*|short-circuit\w*|cut\w* out|buzz\w*|keeps (?:\w+ing|on \w+ing))\b|dead pixel
 DEFECTIVE 2 (?:missing|without) (?:a |one |the |its )?(?:part|piece|button|screw|cable|lid|strap|zip)\w*
 DEFECTIVE 2 \b(?:seam|zip|zipper|sole|screen|battery|pump|motor)\b[^.;!?\n]{0,40}@
             \b(?:gone|split|stuck|burst|failed|fails|dies|died|open)\b
 SIZE_TOO_SMALL 3 too (?:small|tight|short|narrow|snug)|\b(?:tight|pinch\w*|squeez\w*|runs? small)\b
 SIZE_TOO_SMALL 3 (?:can't|cannot|couldn't|could not|can barely) (?:get (?:it|them|my \w+) (?:on|in|over)|@
-                 (?:button|zip|close|fasten) (?:it|them))|sizes? up|(?:bigger|larger) size|size (?:bigger|larger)
+                 (?:button|zip|close|fasten) (?:it|them))
+SIZE_TOO_SMALL 3 sizes? (?:up|under)|(?:bigger|larger) size|size (?:bigger|larger)
+SIZE_TOO_SMALL 3 \b(?:tighter|shorter|narrower|smaller) than|\bcuts? in\b
 SIZE_TOO_SMALL 2 (?:a bit|a little|slightly|rather|so|very|quite|much) (?:small|tight|short|narrow)
 SIZE_TOO_LARGE 3 too (?:large|big|long|wide|loose|baggy|roomy)|\b(?:runs? (?:large|big)|baggy|huge on)\b
 SIZE_TOO_LARGE 3 sizes? down|smaller size|size smaller|\b(?:swim\w* in|slip\w* off|falls? off me)\b
+SIZE_TOO_LARGE 3 \b(?:looser|longer|wider|bigger|larger) than|\bhangs? off\b
 SIZE_TOO_LARGE 2 (?:a bit|a little|slightly|rather|so|very|quite|much) (?:large|big|long|wide|loose)
 NOT_AS_DESCRIBED 3 not (?:as|like) (?:it (?:was|is) )?(?:described|advertised|shown|pictured|promised)
 NOT_AS_DESCRIBED 3 (?:nothing|not) like (?:the |its |your )?(?:photo|picture|description|website|listing)s?
@@ -41,6 +37,7 @@ NOT_AS_DESCRIBED 3 (?:description|listing|website|page|photos?|pictures?|advert\
                    (?:said|says|promised|claims?|claimed|showed|shows|is wrong|was wrong|are misleading|is misleading)
 NOT_AS_DESCRIBED 3 (?:doesn't|does not|didn't|don't) match (?:the|your|its)|misleading|supposed to (?:be|have)
 NOT_AS_DESCRIBED 3 advertised as|\b(?:fake|counterfeit|not genuine|not authentic)\b
+NOT_AS_DESCRIBED 3 (?:simply|just|plainly) not true|not (?:what|as) (?:it|you|the page) (?:says?|said|promised?)
 NOT_AS_DESCRIBED 2 different (?:material|fabric|from what|to what|than)|cheaper than it looked
 COLOR 3 \bcolou?r\b[^.;!?\n]{0,40}@
         \b(?:not|isn't|different|off|wrong|darker|lighter|brighter|duller|clash\w*|nothing like|disappoint\w*|suit\w*)\b
@@ -51,14 +48,16 @@ STYLE 3 (?:not|isn't|aren't) (?:really |quite )?my (?:style|taste|thing)|unflatt
 STYLE 3 (?:don't|do not|didn't) like (?:the )?@
         (?:style|cut|look|looks|design|way (?:it|they) looks?|fit|pattern|shape)
 STYLE 3 (?:doesn't|does not|don't|didn't) (?:suit|flatter|go with|look (?:good|right|great))
+STYLE 3 (?:don't|do not|didn't) like how (?:it|they|i) looks?
 STYLE 3 \bthe (?:style|cut|design|look) (?:is|was|just|does|isn)
 UNWANTED 3 changed (?:my|our|her|his) mind|no longer (?:need|want)|second thoughts
 UNWANTED 3 (?:no longer|don't|do not|didn't|not) (?:actually |really )?@
            (?:need|want)(?:ed)? (?:it|them|this|these|the|any|to keep)
 UNWANTED 3 by (?:mistake|accident)|accidentally|ordered (?:twice|two by|too many|one too many)|duplicate
 UNWANTED 3 found (?:it |one |the same |them )?(?:cheaper|elsewhere|a better)|better price|impulse
-UNWANTED 3 already (?:have|own|got)
-UNWANTED 2 unwanted|(?:gift|present) (?:that|which|nobody|she|he)|no use for|never (?:used|worn|opened)
+UNWANTED 3 already (?:have|has|had|own|owns|got)\b
+UNWANTED 2 unwanted|no use for|never (?:used|worn|opened)|regret\w*
+UNWANTED 3 decided (?:not to keep|against)|outgrown|grown out of
 OTHER 2 arrived (?:too )?late|too late for|allerg\w*|smell\w*|rash
 OTHER 2 empty box|box was empty|nothing (?:in|inside)|never (?:arrived|received|came)|(?:didn't|did not|not) arrive
 """
@@ -73,16 +72,18 @@ _RANKED = (
 _WANTS = r"""
 RETURNLESS_REFUND (?:without|instead of) (?:having to )?(?:send|return)\w*(?: (?:it|them))?(?: back)?
 RETURNLESS_REFUND (?:not|hardly|isn't|aren't) worth (?:sending|posting|returning|shipping)
+RETURNLESS_REFUND (?:throw (?:it|them) (?:away|out)|bin (?:it|them)|dispose of (?:it|them)) (?:here|myself|for you)
 RETURNLESS_REFUND (?:can|could|may) i (?:just )?keep
 STORE_CREDIT (?:store|shop) credit|gift card|voucher|\bcredit (?:note|for|to|on|is|would|will)
 REPLACE replac\w+|(?:the )?same (?:one|thing|item) again
-REPLACE (?:send|get|have|want|like) (?:me |us )?(?:a |another )?(?:new one|working one|new pair|fresh one|another one)
+REPLACE (?:send|ship|get|have|want|like) (?:me |us )?(?:a |another )?(?:(?:new|working|fresh) (?:one|pair)|another one)
 EXCHANGE exchang\w+|\bswap\w*|\bswitch (?:it|them|the|for|to)|change (?:it|them) for|trade (?:it|them)
+EXCHANGE (?:size \w+|(?:another|different|other) (?:size|colou?r)) (?:instead|please)
 EXCHANGE \bin (?:a |the )?(?:size )?\w+ instead\b|(?:size|one) (?:up|down) (?:please|instead)
 REFUND_ORIGINAL refund\w*|money back|reimburs\w+|my money|(?:pay|paid) (?:me )?back
 """
 
-_REFUSED = re.compile(r"(?:\bno|\bnot|n'?t|\bnever|rather than|instead of|without|\bneither|\bnor)(?: \w+){0,3} ?$")
+_REFUSED = re.compile(r"(?:\bno|\bnot|n't|\bnever|rather than|instead of|without|\bneither|\bnor)(?: \w+){0,3} ?$")
 _KEPT = re.compile(
     r"\b(?:keep(?:ing)?|love|loves|happy with|perfect|great|fine|lovely|no problem|works? well|fits? well|stays?)\b"
 )
@@ -102,8 +103,9 @@ WANTS = [
 
 
 def plain(text: str) -> str:
-    """Lower case, straight apostrophes, single blanks; line ends are kept."""
-    return re.sub(r"[^\S\n]+", " ", text.lower().replace("’", "'").replace("‘", "'"))
+    """Lower case, apostrophes straight and in their place, single blanks; line ends are kept."""
+    text = re.sub(r"[^\S\n]+", " ", text.lower().replace("’", "'").replace("‘", "'"))
+    return re.sub(r"\b(do|does|did|is|are|was|were|could|would|have|has|wo|ca)nt\b", r"\1n't", text)
 
 
 def score(text: str) -> dict[Reason, int]:
