@@ -136,9 +136,16 @@ class ReviewDesk:
 
         return await self._told(self._database.write(person.workspace, give))
 
-    async def decide(self, person: Person, review_id: str, decision: Decision) -> Decided:
-        """Writes a vote, and decides the review once the votes suffice. First come, first served."""
+    async def decide(
+        self, person: Person, review_id: str, decision: Decision, request_key: str | None = None
+    ) -> Decided:
+        """Writes a vote, and decides the review once the votes suffice. First come, first served.
+
+        The same request key again gives the same answer, and no second vote.
+        """
         require(person, Permission.DECIDE)
+        if request_key and (earlier := await self._answered(person, review_id, request_key)):
+            return earlier
         edited, facts = None, {}
         if decision.choice is Choice.EDIT:
             edited, payload = await self._database.read(
@@ -159,6 +166,7 @@ class ReviewDesk:
                 note=decision.note,
                 seen=decision.seen,
                 dwell_s=decision.dwell_s,
+                request_key=request_key or "",
             )
             ledger.reviews.vote(row)
             self._bill(ledger, review, row)
@@ -177,6 +185,19 @@ class ReviewDesk:
             review = await self._database.read(person.workspace, lambda ledger: ledger.reviews.get(review_id))
             await self._ring(person.workspace, review.case_id)
         return decided
+
+    async def _answered(self, person: Person, review_id: str, request_key: str) -> Decided | None:
+        """What came of the vote that this request cast before, if it did."""
+
+        def find(ledger: Ledger) -> Decided | None:
+            review = ledger.reviews.get(review_id)
+            for vote in ledger.reviews.votes(review_id):
+                if (vote.person, vote.request_key) == (person.id, request_key):
+                    status = ReviewStatus(review.status)
+                    return Decided(review_id=review_id, status=status, action_id=review.edited_to or review.action_id)
+            return None
+
+        return await self._database.read(person.workspace, find)
 
     def _may_vote(self, ledger: Ledger, person: Person, review: ReviewRow, decision: Decision) -> ProposedAction:
         ledger.reviews.still_open(review)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Outside:
     vision: VisionScorer
     clock: Clock
     attachments: Path
+    """Folder of photos and other files that cases refer to."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,3 @@ class TaskKind:
     build: Callable[[], StateGraph[CaseState, Context, CaseState, CaseState]]
     handover: Callable[[str], tuple[str, dict[str, JSON]]]
     """The call that puts a case before a person, from the question to ask."""
-    attachments: Callable[[Mapping[str, JSON], Path], dict[str, JSON]] = field(
-        default=lambda payload, _folder: dict(payload)
-    )
-    """Puts what a payload carries in bytes into the folder, and gives the payload with references."""

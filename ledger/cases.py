@@ -132,3 +132,12 @@ class Cases:
     def by_status(self) -> dict[str, int]:
         found = select(CaseRow.status, func.count()).group_by(CaseRow.status)
         return {str(status): int(count) for status, count in self._session.exec(found)}
+
+    def known(self, case_ids: set[str]) -> set[str]:
+        """Those of the ids that are cases here."""
+        ids = sorted(case_ids)
+        found: set[str] = set()
+        for start in range(0, len(ids), 500):
+            part = select(CaseRow.id).where(col(CaseRow.id).in_(ids[start : start + 500]))
+            found.update(self._session.exec(part))
+        return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer, String, Text, UniqueConstraint, column
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
@@ -195,6 +195,7 @@ class VoteRow(Row, table=True):
     note: str = Field(default="", sa_column=Column(Text, nullable=False))
     seen: str = Field(max_length=64)
     dwell_s: int = 0
+    request_key: str = Field(default="", max_length=200)
     at: datetime = _time()
 
 
@@ -284,4 +285,6 @@ class CostRow(Row, table=True):
     at: datetime = _time()
 
 
-APPEND_ONLY = ("audit", "decision", "vote", "action")
+# SQLModel takes a field's name away from a class without a table. The criterion that the unit of work
+# puts on every query asks this base class for it once, before it asks the tables.
+type.__setattr__(Row, "workspace", column("workspace"))

@@ -34,6 +34,17 @@ class Toolbelt:
                 raise ValueError(f"two tools are named {tool.spec.name}")
             self._tools[tool.spec.name] = tool
 
+    @classmethod
+    def joined(cls, belts: Iterable[Toolbelt]) -> Toolbelt:
+        """All tools of several belts; a tool that two kinds share must be the same in both."""
+        tools: dict[str, Tool[Any]] = {}
+        for belt in belts:
+            for name, tool in belt._tools.items():
+                shared = tools.setdefault(name, tool)
+                if shared.spec.args is not tool.spec.args:
+                    raise ValueError(f"two kinds have different tools named {name}")
+        return cls(tools.values())
+
     def specs(self) -> Mapping[str, ToolSpec[Any]]:
         return {name: tool.spec for name, tool in self._tools.items()}
 

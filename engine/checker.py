@@ -1,0 +1,143 @@
+"""One checker over any run: do the provider's log, the effects ledger, the approvals and the queue agree?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+
+from pydantic import BaseModel
+
+from core.actions import Egress
+from core.ports import LoggedCall, ProviderLog, Tools
+from core.states import FINISHED, ReviewStatus, RunStatus
+from core.verdicts import ReviewerSet
+from engine.votes import APPROVE, satisfied
+from ledger.database import SYSTEM, Database, Ledger
+from ledger.tables import CaseRow, RunRow
+
+_PAGE = 1000
+
+
+class Finding(BaseModel):
+    """Something that does not add up. `what` is one of lost, duplicated, unrecorded, ungated, stuck."""
+
+    what: str
+    case_id: str
+    detail: str
+
+
+class Report(BaseModel):
+    """What was compared, and what did not agree."""
+
+    cases: int = 0
+    unfinished: int = 0
+    runs: int = 0
+    provider_calls: int = 0
+    findings: list[Finding] = []
+
+    def count(self, what: str) -> int:
+        return sum(finding.what == what for finding in self.findings)
+
+
+class Checker:
+    def __init__(self, database: Database, log: ProviderLog, tools: Tools) -> None:
+        self._database = database
+        self._log = log
+        self._tools = tools
+
+    async def check(self) -> Report:
+        """Compares everything with everything. Raises `ProviderUnavailable`."""
+        calls = [call async for call in self._calls()]
+        return await self._database.read(SYSTEM, lambda ledger: self._compare(ledger, calls))
+
+    async def _calls(self) -> AsyncIterator[LoggedCall]:
+        after = 0
+        while page := await self._log.log(after, _PAGE):
+            for call in page:
+                yield call
+            after = page[-1].seq
+
+    def _compare(self, ledger: Ledger, calls: list[LoggedCall]) -> Report:
+        runs = {run.key: run for run in _runs(ledger)}
+        ours = ledger.cases.known({call.case_id for call in calls})
+        calls = [call for call in calls if call.case_id in ours]
+        unfinished = ledger.cases.unfinished()
+        report = Report(
+            cases=sum(ledger.cases.by_status().values()),
+            unfinished=len(unfinished),
+            runs=len(runs),
+            provider_calls=len(calls),
+        )
+        report.findings += self._provider_and_ledger(runs, calls)
+        report.findings += [f for run in runs.values() if run.gated for f in _approval(ledger, run)]
+        report.findings += [f for case in unfinished for f in _stuck(ledger, case)]
+        report.findings += [
+            Finding(what="lost", case_id=run.case_id, detail=f"{run.tool} was begun and never finished")
+            for run in runs.values()
+            if run.status == RunStatus.INTENT and ledger.cases.get(run.case_id).status in FINISHED
+        ]
+        return report
+
+    def _provider_and_ledger(self, runs: dict[str, RunRow], calls: list[LoggedCall]) -> Iterator[Finding]:
+        done_there = {call.key for call in calls}
+        for call in calls:
+            run = runs.get(call.key)
+            if run is None:
+                detail = f"the provider did {call.operation} (its entry {call.seq}), the ledger knows nothing of it"
+                yield Finding(what="unrecorded", case_id=call.case_id, detail=detail)
+            elif run.status == RunStatus.FAILED and not run.reason.startswith("reconciled"):
+                detail = f"the ledger says that {call.operation} failed, the provider did it (its entry {call.seq})"
+                yield Finding(what="lost", case_id=call.case_id, detail=detail)
+        for run in runs.values():
+            reaches_provider = Egress.PROVIDER in self._tools.specs()[run.tool].egress
+            if run.status == RunStatus.DONE and reaches_provider and run.key not in done_there:
+                detail = f"the ledger says that {run.tool} is done, the provider knows nothing of it"
+                yield Finding(what="lost", case_id=run.case_id, detail=detail)
+        same = Counter((call.case_id, call.operation, _action_key(call.key)) for call in calls)
+        for (case_id, operation, _key), times in same.items():
+            if times > 1:
+                detail = f"{operation} happened {times} times for one action of one step"
+                yield Finding(what="duplicated", case_id=case_id, detail=detail)
+
+
+def _action_key(key: str) -> str:
+    """Case, plan step and action of an idempotency key, without what a storm adds when the ledger is off."""
+    return ":".join(key.split(":")[:3])
+
+
+def _runs(ledger: Ledger) -> Iterator[RunRow]:
+    after = ""
+    while page := ledger.effects.all_runs(after, _PAGE):
+        yield from page
+        after = page[-1].action_id
+
+
+def _approval(ledger: Ledger, run: RunRow) -> Iterator[Finding]:
+    """Exactly one approval of this very action, complete, and before it ran."""
+    approved = [row for row in ledger.reviews.of_action(run.action_id) if row.status == ReviewStatus.APPROVED]
+    earlier = [row for row in approved if row.decided_at is not None and row.decided_at <= run.started_at]
+    if len(earlier) != 1:
+        detail = f"{run.tool} ran with {len(earlier)} approvals of this action before it"
+        yield Finding(what="ungated", case_id=run.case_id, detail=detail)
+        return
+    proposer = ledger.effects.action(run.action_id).proposer
+    voters = {
+        vote.person: frozenset(vote.roles)
+        for vote in ledger.reviews.votes(earlier[0].id)
+        if vote.choice == APPROVE and vote.person != proposer and vote.action_id == run.action_id
+    }
+    asked = [ReviewerSet.model_validate(each) for each in earlier[0].reviewers]
+    if not satisfied(asked, voters):
+        detail = f"{run.tool} ran, and the votes do not fill the seats that were asked for"
+        yield Finding(what="ungated", case_id=run.case_id, detail=detail)
+
+
+def _stuck(ledger: Ledger, case: CaseRow) -> Iterator[Finding]:
+    waits = (
+        ledger.reviews.of_case(case.id, only_open=True)
+        or ledger.timers.pending(case.id)
+        or ledger.cases.unprocessed(case.id)
+    )
+    if not waits:
+        detail = f"it is {case.status}, and nothing is going to happen to it"
+        yield Finding(what="stuck", case_id=case.id, detail=detail)

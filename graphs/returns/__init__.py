@@ -1,0 +1,1 @@
+"""A customer wants to give something back."""

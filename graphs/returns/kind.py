@@ -1,0 +1,39 @@
+"""The returns kind, registered: its intake, tools, facts, agent, graph and policy book."""
+
+from __future__ import annotations
+
+from agents.returns.intake import ReturnRequest
+from agents.returns.procedure import ReturnsProcedure
+from agents.returns.role import ROLE
+from core.actions import JSON
+from graphs.catalog import book_of
+from graphs.kind import TaskKind
+from graphs.returns.graph import build
+from tools.returns.facts import FACTS, ReturnsFacts
+from tools.returns.shop import DIALECT
+from tools.returns.tools import returns_tools
+
+
+def _handover(question: str) -> tuple[str, dict[str, JSON]]:
+    return "people.ask", {"question": f"The agent can't go on: {question}", "context": ""}
+
+
+def _subject(request: ReturnRequest) -> str:
+    return request.customer_id
+
+
+KIND = TaskKind(
+    name="returns",
+    title="Retail return",
+    intake=ReturnRequest,
+    subject=_subject,
+    tools=lambda outside: returns_tools(outside.shop, outside.vision, outside.attachments),
+    facts=lambda outside: ReturnsFacts(outside.shop, outside.clock, outside.vision, outside.attachments),
+    fact_specs=FACTS,
+    dialect=DIALECT,
+    role=ROLE,
+    procedure=ReturnsProcedure(),
+    book=book_of("returns"),
+    build=build,
+    handover=_handover,
+)

@@ -1,0 +1,50 @@
+"""Every error of the tree becomes a problem document (RFC 9457); no stack trace leaves the server."""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from core.errors import Busy, CountersignError, InvalidInput, NotFound, Unauthenticated
+
+log = logging.getLogger("countersign.api")
+
+
+def problem(error: CountersignError) -> JSONResponse:
+    headers = {}
+    if isinstance(error, Busy):
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(error.problem(), error.status, headers, "application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    @app.exception_handler(CountersignError)
+    async def _known(_request: Request, error: CountersignError) -> JSONResponse:
+        return problem(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        return problem(InvalidInput(f"{path}: {first['msg']}", field=path, hint="Correct it and send it again."))
+
+    @app.exception_handler(HTTPException)
+    async def _routing(_request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == 404:
+            return problem(NotFound("There is nothing at this address.", hint="GET /openapi.json lists the routes."))
+        known = CountersignError(str(error.detail))
+        body = {**known.problem(), "title": str(error.detail), "status": error.status_code}
+        return JSONResponse(body, error.status_code, error.headers, "application/problem+json")
+
+    @app.exception_handler(Exception)
+    async def _unknown(request: Request, _error: Exception) -> JSONResponse:
+        log.exception("%s %s", request.method, request.url.path)
+        return problem(
+            CountersignError("Something broke here.", hint="It was logged. Try again, or tell the operator.")
+        )

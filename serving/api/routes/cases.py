@@ -1,0 +1,113 @@
+"""Cases: submit, look, follow, stop and go."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Query, Response
+from sse_starlette import EventSourceResponse
+
+from core.people import Permission, require
+from core.states import Desired
+from core.wire import CaseDetail, CaseSummary, Page, SubmitCase, TraceEntry
+from ledger.database import Ledger
+from serving.api.deps import Caller, Reader, RequestKey, Rooms
+from serving.api.sse import follow
+from serving.api.views import case_detail, case_summary, trace_entry
+
+router = APIRouter(prefix="/api/v1/cases", tags=["cases"])
+
+_ENDS = frozenset({"case.closed", "case.cancelled"})
+_WANTS = {"pause": Desired.PAUSE, "resume": Desired.RUN, "cancel": Desired.CANCEL}
+
+
+@router.post("", status_code=201)
+async def submit(
+    house: Rooms,
+    person: Caller,
+    body: SubmitCase,
+    response: Response,
+    key: RequestKey = None,
+    prefer: Annotated[str | None, Header()] = None,
+) -> CaseDetail:
+    """Opens a case. With `Prefer: wait=N` it answers when the case has settled, or after N seconds."""
+    case, new = await house.submit(person, body.kind, body.payload, key)
+    if not new:
+        response.status_code = 200
+    wait = re.search(r"\bwait=(\d{1,3})\b", prefer or "")
+    if wait:
+        try:
+            async with asyncio.timeout(min(int(wait[1]), 120)):
+                await house.settled(person.workspace, {case.id})
+        except TimeoutError:
+            response.status_code = 202
+    response.headers["Location"] = f"/api/v1/cases/{case.id}"
+    return await house.database.read(
+        person.workspace, lambda ledger: case_detail(house, ledger, ledger.cases.get(case.id))
+    )
+
+
+@router.get("")
+async def listing(
+    house: Rooms,
+    person: Reader,
+    status: Annotated[list[str] | None, Query()] = None,
+    kind: str = "",
+    before: str = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> Page[CaseSummary]:
+    """Newest first."""
+
+    def read(ledger: Ledger) -> Page[CaseSummary]:
+        rows = ledger.cases.find(status=status or (), kind=kind, before=before, limit=limit)
+        items = [case_summary(ledger, row) for row in rows]
+        return Page[CaseSummary](items=items, next=rows[-1].id if len(rows) == limit else "")
+
+    return await house.database.read(person.workspace, read)
+
+
+@router.get("/{case_id}")
+async def one(house: Rooms, person: Reader, case_id: str) -> CaseDetail:
+    return await house.database.read(
+        person.workspace, lambda ledger: case_detail(house, ledger, ledger.cases.get(case_id))
+    )
+
+
+@router.get("/{case_id}/trace")
+async def trace(
+    house: Rooms,
+    person: Reader,
+    case_id: str,
+    after: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=500)] = 200,
+) -> Page[TraceEntry]:
+    """The case's event log, oldest first."""
+
+    def read(ledger: Ledger) -> Page[TraceEntry]:
+        ledger.cases.get(case_id)
+        rows = ledger.trace.of_case(case_id, after, limit)
+        last = str(rows[-1].seq) if len(rows) == limit else ""
+        return Page[TraceEntry](items=[trace_entry(row) for row in rows], next=last)
+
+    return await house.database.read(person.workspace, read)
+
+
+@router.get("/{case_id}/events")
+async def events(
+    house: Rooms, person: Reader, case_id: str, last_event_id: Annotated[str | None, Header()] = None
+) -> EventSourceResponse:
+    """The same as server-sent events, followed until the case ends."""
+    await house.database.read(person.workspace, lambda ledger: ledger.cases.get(case_id))
+    return follow(
+        house, person.workspace, lambda ledger, after: ledger.trace.of_case(case_id, after), last_event_id, _ENDS
+    )
+
+
+@router.post("/{case_id}/{what}")
+async def want(house: Rooms, person: Caller, case_id: str, what: Literal["pause", "resume", "cancel"]) -> CaseSummary:
+    """Takes hold before the next effect, at the latest."""
+    require(person, Permission.OPERATE)
+    case = await house.intake.want(person, case_id, _WANTS[what])
+    return await house.database.read(person.workspace, lambda ledger: case_summary(ledger, ledger.cases.get(case.id)))

@@ -1,0 +1,87 @@
+"""The house itself: who I am, what it can do, how it stands, and its event log."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.metadata import version
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request
+from sse_starlette import EventSourceResponse
+
+from core.people import Permission, require
+from core.wire import Kind, Me, Status
+from ledger.database import Ledger
+from serving.api.deps import Caller, Reader, Rooms
+from serving.api.sse import follow
+
+router = APIRouter(tags=["house"])
+
+
+@router.get("/ok", include_in_schema=False)
+async def ok() -> dict[str, bool]:
+    return {"ok": True}
+
+
+@router.get("/api/v1/me")
+async def me(person: Caller) -> Me:
+    return Me(
+        id=person.id,
+        workspace=person.workspace,
+        roles=sorted(person.roles),
+        permissions=sorted(person.permissions),
+    )
+
+
+@router.get("/api/v1/kinds")
+async def kinds(house: Rooms, person: Reader) -> list[Kind]:
+    """The kinds of business task, with the schemas that forms and action cards are drawn from."""
+    specs = house.tools.specs()
+    return [
+        Kind(
+            name=kind.name,
+            title=kind.title,
+            intake=kind.intake.model_json_schema(),
+            tools={
+                name: spec.args.model_json_schema() for name, spec in specs.items() if name in house.tools_of[kind.name]
+            },
+        )
+        for kind in house.kinds.values()
+    ]
+
+
+@router.get("/api/v1/status")
+async def status(house: Rooms, person: Reader) -> Status:
+    def read(ledger: Ledger) -> Status:
+        return Status(
+            version=version("countersign-desk"),
+            cases=ledger.cases.by_status(),
+            waiting=ledger.reviews.waiting(),
+            backlog=ledger.cases.backlog(),
+            last_event=ledger.trace.last(),
+        )
+
+    return await house.database.read(person.workspace, read)
+
+
+@router.get("/api/v1/events")
+async def events(
+    house: Rooms, person: Reader, last_event_id: Annotated[str | None, Header()] = None
+) -> EventSourceResponse:
+    """The workspace's event log as server-sent events; without `Last-Event-ID`, from now on."""
+    if last_event_id is None:
+        now = await house.database.read(person.workspace, lambda ledger: ledger.trace.last())
+        last_event_id = str(now)
+    return follow(house, person.workspace, lambda ledger, after: ledger.trace.since(after), last_event_id, frozenset())
+
+
+@router.post("/api/v1/attachments", status_code=201)
+async def attach(house: Rooms, person: Caller, request: Request) -> dict[str, str]:
+    """Keeps the body, a photo, under its content's hash; the answer's `ref` goes into a case's payload."""
+    require(person, Permission.SUBMIT)
+    content = await request.body()
+    ref = f"{hashlib.sha256(content).hexdigest()[:40]}"
+    path = house.attachments / ref
+    if not path.exists():
+        path.write_bytes(content)
+    return {"ref": ref}

@@ -1,0 +1,173 @@
+"""Rows of the ledger as the wire shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.actions import Effect, ToolSpec
+from core.money import Money
+from core.verdicts import RuleMatch
+from core.wire import (
+    ActionView,
+    ApprovalDetail,
+    ApprovalSummary,
+    CaseDetail,
+    CaseSummary,
+    CostView,
+    FactView,
+    PlanView,
+    TraceEntry,
+    VoteView,
+)
+from ledger.database import Ledger
+from ledger.tables import ActionRow, CaseRow, ReviewRow, TraceRow
+from serving.house import House
+
+_PLANS = ("plan.written", "plan.moved")
+
+
+def case_summary(ledger: Ledger, case: CaseRow) -> CaseSummary:
+    groups: list[str] = []
+    if case.status in ("waiting", "failed"):
+        for review in ledger.reviews.of_case(case.id, only_open=True):
+            groups += [str(each["group"]) for each in review.reviewers]
+    return CaseSummary(
+        id=case.id,
+        kind=case.kind,
+        status=str(case.status),
+        subject=case.subject,
+        outcome=case.outcome,
+        problem=case.problem,
+        opened_at=case.opened_at,
+        closed_at=case.closed_at,
+        waiting_for=sorted(set(groups)),
+    )
+
+
+def case_detail(house: House, ledger: Ledger, case: CaseRow) -> CaseDetail:
+    return CaseDetail(
+        case=case_summary(ledger, case),
+        payload=case.payload,
+        summary=case.summary,
+        plan=plan(ledger, case.id),
+        actions=[action_view(ledger, row) for row in ledger.effects.actions(case.id)],
+        approvals=[approval_summary(house, ledger, row) for row in ledger.reviews.of_case(case.id)],
+        costs=[
+            CostView(
+                component=row.component,
+                amount=Money(amount_minor=row.amount_minor, currency=row.currency),
+                quantity=row.quantity,
+                unit=row.unit,
+            )
+            for row in ledger.costs.of_case(case.id)
+        ],
+    )
+
+
+def plan(ledger: Ledger, case_id: str) -> list[PlanView]:
+    """The plan as it stands: the last one that the case's log has."""
+    steps: list[dict[str, str]] = []
+    after = 0
+    while rows := ledger.trace.of_case(case_id, after):
+        for row in rows:
+            if row.type in _PLANS:
+                steps = row.body["steps"]
+        after = int(rows[-1].seq or 0)
+    return [PlanView(title=step["title"], tool=step["tool"], status=step["status"]) for step in steps]
+
+
+def action_view(ledger: Ledger, row: ActionRow) -> ActionView:
+    decisions = ledger.effects.decisions(row.id)
+    body: dict[str, Any] = decisions[-1].body if decisions else {}
+    run = ledger.effects.run(row.id)
+    return ActionView(
+        id=row.id,
+        tool=row.tool,
+        described=row.described,
+        effect=row.effect,
+        args=row.args,
+        proposer=row.proposer,
+        step_key=row.step_key,
+        verdict=str(body.get("verdict", "review")),
+        reason=str(body.get("reason", "")),
+        rules=[RuleMatch.model_validate(match) for match in body.get("matches", ())],
+        run=str(run.status) if run else "",
+        result=run.result if run else {},
+        edited_from=row.edited_from,
+    )
+
+
+def approval_summary(house: House, ledger: Ledger, review: ReviewRow) -> ApprovalSummary:
+    action = ledger.effects.action(review.action_id)
+    case = ledger.cases.get(review.case_id)
+    spec = house.tools.specs().get(action.tool)
+    people = sum(int(each["people"]) for each in review.reviewers)
+    money = spec.spends(spec.parse(action.args)) if spec else None
+    return ApprovalSummary(
+        id=review.id,
+        case_id=review.case_id,
+        kind=case.kind,
+        subject=case.subject,
+        tool=action.tool,
+        described=action.described,
+        money=money,
+        reason=review.reason,
+        groups=[str(each["group"]) for each in review.reviewers],
+        roles=[str(each["role"]) for each in review.reviewers],
+        people=people,
+        status=str(review.status),
+        opened_at=review.opened_at,
+        due_at=review.due_at,
+        claimed_by=review.claimed_by if _held(ledger, review) else "",
+        claimed_until=review.claimed_until if _held(ledger, review) else None,
+        high_risk=_high_risk(spec, people),
+        version=review.version,
+    )
+
+
+def _held(ledger: Ledger, review: ReviewRow) -> bool:
+    return review.claimed_until is not None and review.claimed_until > ledger.now
+
+
+def _high_risk(spec: ToolSpec[Any] | None, people: int) -> bool:
+    return spec is not None and spec.effect is Effect.IRREVERSIBLE and people > 1
+
+
+def approval_detail(house: House, ledger: Ledger, review: ReviewRow) -> ApprovalDetail:
+    action = ledger.effects.action(review.action_id)
+    case = ledger.cases.get(review.case_id)
+    spec = house.tools.specs().get(action.tool)
+    decisions = ledger.effects.decisions(action.id)
+    matches = [RuleMatch.model_validate(each) for each in (decisions[-1].body["matches"] if decisions else ())]
+    return ApprovalDetail(
+        approval=approval_summary(house, ledger, review),
+        seen=ledger.reviews.saw(review, action.args),
+        args=action.args,
+        args_schema=spec.args.model_json_schema() if spec else {},
+        effect=action.effect,
+        matches=matches,
+        book={key: str(value) for key, value in review.book.items()},
+        facts=[
+            FactView(
+                path=path,
+                value=fact["value"],
+                source=fact["source"],
+                at=fact["at"],
+                witnessed=fact["witnessed"],
+            )
+            for path, fact in review.facts.items()
+        ],
+        evidence_for=[each.reason for each in matches if each.decides == "allow" and not each.monitor],
+        evidence_against=[each.reason for each in matches if each.decides != "allow" and not each.monitor],
+        votes=[
+            VoteView(person=vote.person, choice=vote.choice, reason_code=vote.reason_code, note=vote.note, at=vote.at)
+            for vote in ledger.reviews.votes(review.id)
+        ],
+        case=case_summary(ledger, case),
+        payload=case.payload,
+        plan=plan(ledger, case.id),
+    )
+
+
+def trace_entry(row: TraceRow) -> TraceEntry:
+    return TraceEntry(seq=int(row.seq or 0), case_id=row.case_id, type=row.type, body=row.body, at=row.at)
