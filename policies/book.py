@@ -14,12 +14,12 @@ from pathlib import Path
 
 from core.errors import NotFound, SetupError
 from core.ports import Count
-from core.verdicts import BookRef, ReviewerSet
+from core.verdicts import BookRef, FactValue, ReviewerSet
 from policies.clauses import Example, InForce, Never, Rule
 from policies.conditions import LimitRef
 from policies.document import MAX_BYTES, read_document
 from policies.examples import ExampleReader, Result, try_example
-from policies.problems import PolicyRefused, Problem, Problems
+from policies.problems import At, PolicyRefused, Problem, Problems
 from policies.program import Program
 from policies.reading import Fields
 from policies.rulebook import Body
@@ -57,8 +57,12 @@ class Book:
     rules: tuple[Rule, ...]
     never: tuple[Never, ...]
     examples: tuple[Example, ...]
+    typical: Mapping[str, Mapping[str, FactValue]]
+    """What the examples start from, for each tool."""
     vocabulary: Vocabulary
     """The kind's, with this book's counts."""
+    places: Mapping[str, At]
+    """Where limits, counts and reviewer groups are defined."""
 
     @property
     def ref(self) -> BookRef:
@@ -70,9 +74,12 @@ class Book:
         tools = {tool for rule in self.rules for tool in rule.conditions}
         return {tool: Program.of(tool, self.rules, self.vocabulary.tools[tool]) for tool in sorted(tools)}
 
+    def program(self, tool: str) -> Program:
+        """The tool's rules; an empty program, which denies, where there are none."""
+        return self.programs.get(tool) or Program(tool, (), {}, (), ())
+
     def try_examples(self) -> list[Result]:
-        blank = Program("", (), {}, (), ())
-        return [try_example(example, self.programs.get(example.tool, blank)) for example in self.examples]
+        return [try_example(example, self.program(example.tool)) for example in self.examples]
 
 
 def load_book(source: Source, vocabulary: Vocabulary) -> Book:
@@ -113,7 +120,7 @@ def read_book(source: Source, vocabulary: Vocabulary) -> Book:
     approved_by = tuple(scalar.text for scalar in book.scalars("approved_by"))
     body = Body(book, words, names)
     rules, never = body.rules(), body.never()
-    examples = ExampleReader(book, words, body.ids, names.reviewers).read()
+    typical, examples = ExampleReader(book, words, body.ids, names.reviewers, names.broken).read()
     name, version, owner = book.text("policy"), book.text("version"), book.text("owner")
     if problems.found or in_force is None or fresh_s is None:
         raise PolicyRefused(problems.found)
@@ -132,7 +139,9 @@ def read_book(source: Source, vocabulary: Vocabulary) -> Book:
         rules=rules,
         never=never,
         examples=examples,
+        typical=typical,
         vocabulary=words,
+        places=names.places,
     )
 
 

@@ -16,6 +16,8 @@ from policies.reference import why_open
 from policies.values import Unfit, value_of
 from policies.vocabulary import Term, Vocabulary
 
+Facts = dict[str, FactValue]
+
 _VERDICTS: dict[str, Decides] = {"allow": "allow", "review": "review", "deny": "deny"}
 
 
@@ -27,27 +29,40 @@ class ExampleReader:
     vocabulary: Vocabulary
     rules: Set[str]
     groups: Mapping[str, ReviewerSet]
+    broken: Set[str] = frozenset()
+    """Counts whose own definition was reported."""
 
-    def read(self) -> tuple[Example, ...]:
+    def read(self) -> tuple[dict[str, Facts], tuple[Example, ...]]:
+        """Typical facts for each tool, and the cases."""
         examples = self.book.table_of("examples")
         if examples is None:
-            return ()
+            return {}, ()
         examples.only(("typical", "cases"), required=("cases",))
-        typical = examples.table_of("typical", "examples, typical")
-        if typical:
-            known = {path for terms in self.vocabulary.tools.values() for path in terms}
-            for key, _ in typical:
-                if key.text not in known:
-                    typical.say(key.at, f"unknown fact '{key.text}'", suggest(key.text, known))
+        typical = self._typical(examples)
         found = []
         for number, node in enumerate(examples.list_of("cases"), 1):
             case = self.book.as_table(node, f"example {number}")
             example = self._example(case, number, typical) if case else None
             if example:
                 found.append(example)
-        return tuple(found)
+        return typical, tuple(found)
 
-    def _example(self, case: Fields, number: int, typical: Fields | None) -> Example | None:
+    def _typical(self, examples: Fields) -> dict[str, Facts]:
+        """A path can have another type for another tool, so the values are read for each."""
+        found: dict[str, Facts] = {tool: {} for tool in self.vocabulary.tools}
+        typical = examples.table_of("typical", "examples, typical")
+        if typical is None:
+            return found
+        for key, node in typical:
+            speaking = [tool for tool, terms in self.vocabulary.tools.items() if key.text in terms]
+            for tool in speaking:
+                found[tool][key.text] = _fact(typical, key, node, self.vocabulary.tools[tool][key.text])
+            if not speaking and key.text not in self.broken:
+                known = {path for terms in self.vocabulary.tools.values() for path in terms}
+                typical.say(key.at, f"unknown fact '{key.text}'", suggest(key.text, known))
+        return found
+
+    def _example(self, case: Fields, number: int, typical: Mapping[str, Facts]) -> Example | None:
         case.only(case.table.entries, required=("tool", "expect"))
         tool, expect = case.scalar("tool"), case.scalar("expect")
         if tool is None or expect is None:
@@ -56,14 +71,11 @@ class ExampleReader:
         if terms is None:
             case.say(tool.at, f"unknown tool '{tool.text}'", suggest(tool.text, self.vocabulary.tools))
             return None
-        facts: dict[str, FactValue] = {}
-        for key, node in typical or ():
-            if typical and key.text in terms:
-                facts[key.text] = _fact(typical, key, node, terms[key.text])
+        facts = dict(typical[tool.text])
         for key, node in case:
             if key.text in terms:
                 facts[key.text] = _fact(case, key, node, terms[key.text])
-            elif key.text not in ("tool", "expect", "why"):
+            elif key.text not in ("tool", "expect", "why", *self.broken):
                 case.say(key.at, f"unknown fact '{key.text}'", suggest(key.text, terms))
         expected = self._expected(case, expect)
         if expected is None:

@@ -34,12 +34,12 @@ class PolicyRefused(PolicyInvalid):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = sorted(set(problems))
+        files = ", ".join(sorted({problem.file for problem in self.problems}))
+        count = f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
         super().__init__(
-            "\n".join(map(str, self.problems)),
-            problems=[
-                {"file": p.file, "line": p.line, "column": p.column, "message": p.message, "hint": p.hint}
-                for p in self.problems
-            ],
+            f"{files} has {count}.",
+            hint="Correct the file; the policy in force stays in force.",
+            problems=[str(problem) for problem in self.problems],
         )
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from core.money import Money
 from core.people import ROLES, Permission
@@ -15,10 +15,12 @@ from core.verdicts import FactType, IfLate, ReviewerSet
 from policies.clauses import InForce
 from policies.conditions import LimitRef
 from policies.document import Items, Node, Scalar
-from policies.problems import suggest
+from policies.problems import At, suggest
 from policies.reading import Fields
 from policies.values import Unfit, day, money, number, seconds, whole
 from policies.vocabulary import Origin, Term, Vocabulary
+
+T = TypeVar("T")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _PATH = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+")
@@ -34,6 +36,14 @@ class Names:
     counts: dict[str, Count] = field(default_factory=dict)
     reviewers: dict[str, ReviewerSet] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
+    places: dict[str, At] = field(default_factory=dict)
+
+    def define(self, kind: dict[str, T], key: Scalar, found: T | None) -> None:
+        self.places[key.text] = key.at
+        if found is None:
+            self.broken.add(key.text)
+        else:
+            kind[key.text] = found
 
 
 def read_in_force(book: Fields) -> InForce | None:
@@ -50,10 +60,7 @@ def read_in_force(book: Fields) -> InForce | None:
 def read_limits(book: Fields, names: Names) -> None:
     for key, node in book.table_of("limits") or ():
         found = _limit(Fields(book.table, book.problems, f"limit '{key.text}'"), key, node)
-        if found:
-            names.limits[key.text] = found
-        else:
-            names.broken.add(key.text)
+        names.define(names.limits, key, found)
 
 
 def _limit(limit: Fields, key: Scalar, node: Node) -> LimitRef | None:
@@ -92,10 +99,7 @@ def read_reviewers(book: Fields, names: Names) -> None:
     for key, node in book.table_of("reviewers") or ():
         group = book.as_table(node, f"reviewers '{key.text}'")
         found = _reviewers(group, key) if group else None
-        if found:
-            names.reviewers[key.text] = found
-        else:
-            names.broken.add(key.text)
+        names.define(names.reviewers, key, found)
 
 
 def _reviewers(group: Fields, key: Scalar) -> ReviewerSet | None:
@@ -131,10 +135,7 @@ def read_counts(book: Fields, vocabulary: Vocabulary, names: Names) -> Vocabular
     for key, node in book.table_of("counts") or ():
         count = book.as_table(node, f"count '{key.text}'")
         found = _count(count, key, vocabulary, taken) if count else None
-        if found:
-            names.counts[key.text] = found
-        else:
-            names.broken.add(key.text)
+        names.define(names.counts, key, found)
     return vocabulary.with_terms(
         {tool: list(_count_terms(names.counts.values(), terms)) for tool, terms in vocabulary.tools.items()}
     )

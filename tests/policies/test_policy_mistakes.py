@@ -1,0 +1,197 @@
+"""Whoever writes a policy makes mistakes; each is found when the file is loaded, where it stands.
+
+A row replaces a piece of a book that is right. The sign ‸ in the new piece is not part of the file: it
+stands before the character at which the mistake has to be reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.errors import NotFound, PolicyInvalid
+from policies.book import Book, load_book
+from policies.problems import PolicyRefused
+from policies.vocabulary import Vocabulary
+
+Load = Callable[[str], Book]
+
+_WHEN = "when: args.amount > $auto or order.days > 30"
+_LAST = "when: args.reason == UNWANTED"
+_ALLOW = "- args.amount <= $auto"
+
+MISTAKES = [
+    # names
+    ("misspelt fact", _WHEN, "when: ‸args.amout > $auto", "unknown fact 'args.amout'", "Did you mean args.amount?"),
+    ("fact of another tool", "when: not order.owned", "when: ‸order.left > 5 USD", "tool 'look': unknown fact", ""),
+    ("misspelt tool", "tools: [look]", "tools: [‸lok]", "unknown tool 'lok'", "Did you mean look?"),
+    ("tool twice", "tools: [refund, look]", "tools: [refund, ‸refund]", "is there twice", ""),
+    ("misspelt group", "review by finance", "‸review by finanse", "unknown reviewers 'finanse'", "finance"),
+    ("misspelt limit", _WHEN, "when: args.amount > ‸$auo", "unknown limit '$auo'", "Did you mean auto?"),
+    ("misspelt choice", "== DEFECTIVE", "== ‸DEFFECTIVE", "none of the values of args.reason", "DEFECTIVE?"),
+    ("misspelt key", "  cite: Policy 4.3", "  ‸cites: Policy 4.3", "unknown key 'cites'", "Did you mean cite?"),
+    ("misspelt top key", "limits:\n", "‸limit:\n", "unknown key 'limit'", "Did you mean limits?"),
+    ("misspelt decision", "decide: allow\n  when: order", "decide: ‸alow\n  when: order", "is no decision", "allow?"),
+    ("misspelt mode", "mode: monitor", "mode: ‸monitr", "unknown mode", "Did you mean monitor?"),
+    ("id twice", "id: RF-02", "id: ‸RF-01", "was given in line 19 already", ""),
+    ("id with a space", "id: RF-02", "id: ‸RF 02", "an id begins with a letter", ""),
+    ("no citation", "- id: LK-01\n", "- id: LK-01\n  ‸cyte: x\n", "unknown key 'cyte'", "Did you mean cite?"),
+    ("no reason", "- id: LK-01\n  tools: [look]\n  decide: allow\n  when: order.owned\n  reason: Reading.\n",
+     "- ‸id: LK-01\n  tools: [look]\n  decide: allow\n  when: order.owned\n", "'reason' is missing", "Add reason:."),
+    # types
+    ("money with a number", _WHEN, "when: args.amount > ‸150", "args.amount is money; 150 is", "150 USD"),
+    ("money with a number limit", _WHEN, "when: args.amount > ‸$many", "args.amount is money; $many", "currency"),
+    ("number with money", _WHEN, "when: order.days > ‸30 USD", "order.days is a whole number", ""),
+    ("money with text", _LAST, 'when: args.amount == ‸"5 USD"', "'5 USD' is text", "150 USD"),
+    ("two currencies", _LAST, "when: args.amount > 5 USD and order.left > ‸5 EUR", "two currencies", "limits:"),
+    ("two currencies in a sum", _LAST, "when: args.amount + 5 USD > ‸5 EUR", "two currencies", "limits:"),
+    ("unknown currency", _LAST, "when: args.amount > ‸5 USX", "Unknown currency 'USX'", "ISO 4217"),
+    ("currency in small letters", _LAST, "when: args.amount > ‸5 usd", "Unknown currency", "Did you mean 5 USD?"),
+    ("too many decimals", _LAST, "when: args.amount > ‸5.001 USD", "more than 2 decimals", ""),
+    ("text with a number", _LAST, "when: order.country == ‸81", "order.country is text", '"81"'),
+    ("order of text", _LAST, "when: order.country ‸< US", "'<' needs money or numbers", "=="),
+    ("yes for true", _LAST, "when: order.owned == ‸yes", "'yes' is text", "Write true or false."),
+    ("number as a condition", _LAST, "when: ‸order.days", "order.days is a whole number, no condition", ""),
+    ("word as a condition", _LAST, "when: ‸owned", "'owned' is no condition", ""),
+    ("two fixed sides", _LAST, "when: 5 USD ‸> $auto", "both sides are fixed", ""),
+    ("choices without overlap", _LAST, "when: args.reason ‸== order.status", "no value in common", ""),
+    ("time with a number", _LAST, "when: order.sent_at > ‸5", "order.sent_at is a time", ""),
+    ("money and days added", _LAST, "when: args.amount + ‸order.days > $auto", "can't be added", ""),
+    ("text added", _LAST, "when: ‸order.country + order.days > 5", "adds money or numbers", ""),
+    ("choice in a list", _LAST, "when: args.reason in [UNWANTED, ‸DEFECT]", "none of the values", "DEFECTIVE"),
+    ("fact in a list", _LAST, "when: order.days in [5, ‸args.keep]", "fixed values", ""),
+    ("known of a value", _LAST, "when: ‸5 is known", "needs a fact", ""),
+    # syntax
+    ("one equals sign", _LAST, "when: args.reason ‸= UNWANTED", "unexpected '='", "Write == to compare."),
+    ("two ampersands", _LAST, "when: order.owned ‸&& args.keep", "unexpected '&'", "Write and."),
+    ("and beside or", _LAST, "when: order.owned or args.keep ‸and order.days > 5", "two ways", "parentheses"),
+    ("open parenthesis", _LAST, "when: (order.owned‸", "expected ')'", ""),
+    ("nothing to compare with", _LAST, "when: order.days >‸", "expected a fact or a value", ""),
+    ("capital AND", _LAST, "when: order.owned ‸AND args.keep", "unexpected 'AND'", "Did you mean and?"),
+    ("chain", _LAST, "when: 1 < order.days ‸< 5", "unexpected '<'", "a < b and b < c"),
+    ("subtraction", _LAST, "when: order.days ‸- 5 > 1", "unexpected '-'", "no subtraction"),
+    ("leading zero", _LAST, "when: order.days == ‸010", "starts with a zero", ""),
+    ("clock time", _LAST, "when: order.days == ‸12:30", "'12:…' is no number", ""),
+    ("thousands separator", _LAST, "when: args.amount > ‸1,500 USD", "'1,…' is no number", "1500.50"),
+    ("unclosed quotes", _LAST, "when: order.country == ‸\"US", "unexpected '\"'", "Close the quotes"),
+    ("in the second line", _LAST, "when: >-\n    order.owned\n    and ‸args.kep", "unknown fact", "args.keep"),
+    ("in quotes", _LAST, "when: 'order.owned and ‸args.kep'", "unknown fact 'args.kep'", "args.keep"),
+    ("list under unless", "unless: args.reason == DEFECTIVE", "unless: ‸[args.keep]", "takes one value", ""),
+    ("empty condition", _LAST, "when: ‸''", "'when' is empty", ""),
+    ("empty list", _LAST, "when: ‸[]", "empty list", ""),
+    # YAML
+    ("duplicate key", "  cite: Policy 4.3", "  cite: Policy 4.3\n  ‸cite: Policy 4.4", "is there twice", "in line"),
+    ("anchor", "policy: small-desk", "policy: ‸&a small-desk", "anchors and aliases (&a)", ""),
+    ("alias", "owner: compliance@shop.example", "owner: ‸*a", "*a", ""),
+    ("tag", "policy: small-desk", "policy: ‸!!str small-desk", "tags", ""),
+    ("tab", "  many: 3", "  many:‸\t3", "a tab", "Use spaces."),
+    ("second document", "never:\n", "‸---\nnever:\n", "a second document", ""),
+    ("brackets in a list", _LAST, "when: [args.reason in ‸[UNWANTED, DEFECTIVE] and order.owned]", "", "Quote"),
+    ("not in a table", "rules:\n- id: RF-01", "rules:\n- ‸just text\n- id: RF-01", "a table of keys", ""),
+    # head
+    ("swapped dates", "to: 2026-12-31", "to: ‸2025-12-31", "is before", ""),
+    ("no date", "from: 2026-01-01", "from: ‸1.1.2026", "is no date", "2026-12-01"),
+    ("no real day", "from: 2026-01-01", "from: ‸2026-02-30", "is no date", ""),
+    ("limit is a word", "many: 3", "many: ‸three", "neither money nor a number", ""),
+    ("limit with a zero", "many: 3", "many: ‸010", "neither money nor a number", ""),
+    ("limit twice in a currency", "[150 USD, 15000 JPY]", "[150 USD, ‸140 USD]", "two amounts in USD", ""),
+    ("yen with decimals", "15000 JPY", "‸150.5 JPY", "more than 0 decimals", ""),
+    ("number among money", "[150 USD, 15000 JPY]", "[150 USD, ‸3]", "no amount of money", ""),
+    ("count of no tool", "{count: refund,", "{count: ‸refnd,", "unknown tool 'refnd'", "Did you mean refund?"),
+    ("sum of no money", "sum: refund.amount", "sum: ‸refund.keep", "no argument with money", "refund.amount"),
+    ("count per nothing", "per: customer", "per: ‸costumer", "nothing to count by", "Did you mean customer?"),
+    ("window is a word", "30 days, include", "‸a month, include", "no length of time", "30 days"),
+    ("unknown state", "include: [done]", "include: [‸finished]", "no state of an action", ""),
+    ("count named as a fact", "  customer.refunds: {", "  ‸order.days: {", "is a fact already", ""),
+    ("count and sum", "{count: refund,", "{count: refund, sum: refund.amount,", "either 'count' or 'sum'", ""),
+    ("no people", "people: 2", "people: ‸0", "0 people", "1 to 20"),
+    ("role that can't decide", "role: finance_controller", "role: ‸viewer", "can't decide reviews", ""),
+    ("unknown lateness", "if_late: escalate", "if_late: ‸allow", "nothing that can be done", "deny, escalate"),
+    ("allow without a rule", "if_no_rule: deny", "if_no_rule: ‸allow", "is denied, always", ""),
+    ("rules missing", "rules:\n", "ruls:\n", "'rules' is missing", ""),
+    # never and examples
+    ("never with a misspelt fact", "allow_when: args.amount", "allow_when: ‸args.amont", "never 1, tool 'refund'", ""),
+    ("example of an unknown tool", "{tool: look,", "{tool: ‸luk,", "unknown tool 'luk'", "look"),
+    ("example with an unknown rule", "allow by LK-01", "‸allow by LK-10", "'LK-10' is no rule", "LK-01"),
+    ("example with a wrong value", "args.amount: 150.01 USD", "args.amount: ‸150.01", "no amount of money", ""),
+    ("example with an unknown fact", "{tool: look,", "{tool: look, ‸args.amount: 5 USD,", "unknown fact", ""),
+    ("example with no verdict", "allow by LK-01", "‸alow by LK-01", "'alow' is no verdict", "allow"),
+    ("typical of no tool", "typical: {", "typical: {‸args.amnt: 5 USD, ", "unknown fact 'args.amnt'", "args.amount"),
+    ("example that fails", "- {tool: look, expect: allow", "- ‸{tool: look, order.owned: false, expect: allow",
+     "example 4: expected 'allow by LK-01'; the book says: deny by RF-04", ""),
+    ("deny for a forgotten fact", "- {tool: look, expect: allow by LK-01}",
+     "- ‸{tool: look, order.owned: unknown, expect: deny}", "can't be judged: order.owned is unknown", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "message", "hint"), [row[1:] for row in MISTAKES], ids=[m[0] for m in MISTAKES])
+def test_a_mistake_is_refused_where_it_stands(
+    load: Load, book_text: str, old: str, new: str, message: str, hint: str
+) -> None:
+    assert book_text.count(old) == 1
+    marked = book_text.replace(old, new)
+    text = marked.replace("‸", "")
+    with pytest.raises(PolicyRefused) as refused:
+        load(text)
+    told = [problem for problem in refused.value.problems if message in problem.message and hint in problem.hint]
+    assert told, [str(problem) for problem in refused.value.problems]
+    if "‸" in new:
+        before = marked[: marked.index("‸")]
+        place = (before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
+        assert place in [(problem.line, problem.column) for problem in told]
+
+
+def test_the_message_is_the_one_that_was_promised(load: Load, book_text: str) -> None:
+    with pytest.raises(PolicyInvalid) as refused:
+        load(book_text.replace(_WHEN, "when: args.amout > $auto or order.days > 30"))
+    assert refused.value.extra["problems"] == [
+        "small.yaml:30:9: rule 'RF-02', tool 'refund': unknown fact 'args.amout'. Did you mean args.amount?"
+    ]
+
+
+def test_all_mistakes_are_told_at_once_and_a_broken_definition_is_told_once(load: Load, book_text: str) -> None:
+    text = book_text.replace("many: 3", "many: three").replace("in_flight]", "flying]").replace("RF-90\n", "RF 90\n")
+    with pytest.raises(PolicyRefused) as refused:
+        load(text)
+    assert [(problem.line, problem.column) for problem in refused.value.problems] == [(9, 9), (12, 85), (52, 7)]
+
+
+def test_a_mistake_that_concerns_several_tools_is_told_once(load: Load, book_text: str) -> None:
+    with pytest.raises(PolicyRefused) as refused:
+        load(book_text.replace("when: not order.owned", "when: not order.ownd"))
+    assert [problem.message for problem in refused.value.problems] == [
+        "rule 'RF-04', tools 'refund', 'look': unknown fact 'order.ownd'"
+    ]
+
+
+def test_yaml_never_changes_what_was_written(load: Load, book_text: str) -> None:
+    text = book_text.replace(_LAST, "when: order.country == NO or order.country == '010'").replace(
+        "- {tool: look, expect", "- {tool: refund, order.country: NO, expect: allow by RF-01}\n  - {tool: look, expect"
+    )
+    assert load(text.replace("2026.11-1", "010")).version == "010"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"- a list", b"policy: \xff", b"a: " + b"[" * 5000, b"a: {b: [c", b"x: 1\n" * 250_000, b"a: \x00b", b"*a: b"],
+    ids=["empty", "list", "no text", "deep", "open", "large", "null character", "alias as a key"],
+)
+def test_files_that_are_no_policy_are_refused(tmp_path: Path, words: Vocabulary, data: bytes) -> None:
+    file = tmp_path / "small.yaml"
+    file.write_bytes(data)
+    with pytest.raises(PolicyRefused) as refused:
+        load_book(file, words)
+    assert refused.value.problems[0].line >= 1
+
+
+def test_too_many_rules_are_refused(load: Load, book_text: str) -> None:
+    rules = "".join(f"- {{id: X{n}, tools: [look], decide: deny, reason: x, cite: y}}\n" for n in range(5_001))
+    with pytest.raises(PolicyRefused, match="1 problem"):
+        load(book_text.partition("never:\n")[0] + rules)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path, words: Vocabulary) -> None:
+    with pytest.raises(NotFound, match="There is no policy file"):
+        load_book(tmp_path / "small.yaml", words)
