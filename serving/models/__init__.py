@@ -1,0 +1,1 @@
+"""The models that agents think with: embedded, or behind any server that speaks the OpenAI protocol."""
