@@ -82,7 +82,8 @@ def echo_json(value: Any) -> None:
 def main() -> None:
     """Entry point: every error a person can cause is told in words, with a non-zero exit."""
     try:
-        countersign.main(standalone_mode=False)
+        code = countersign.main(standalone_mode=False)  # click gives `Exit`'s code back here
+        sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Abort:
         click.echo("Stopped.", err=True)
         sys.exit(130)
