@@ -64,7 +64,7 @@ class Book:
     places: Mapping[str, At]
     """Where limits, counts and reviewer groups are defined."""
 
-    @property
+    @cached_property
     def ref(self) -> BookRef:
         return BookRef(policy=self.name, version=self.version, digest=self.digest)
 

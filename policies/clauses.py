@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Literal
 
-from core.verdicts import FactValue, ReviewerSet
+from core.verdicts import FactValue, ReviewerSet, RuleMatch
 from policies.conditions import Condition
 from policies.problems import At
 
 Decides = Literal["allow", "review", "deny"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rule:
     """`conditions` has one tree for each tool: `when`, less `unless`, typed for that tool's arguments."""
 
@@ -33,6 +34,11 @@ class Rule:
         if self.decides != "review":
             return self.decides
         return f"review by {' and '.join(group.group for group in self.reviewers)}"
+
+    @cached_property
+    def match(self) -> RuleMatch:
+        """As a verdict cites it."""
+        return RuleMatch(rule=self.id, decides=self.decides, reason=self.reason, cite=self.cite, monitor=self.monitor)
 
 
 @dataclass(frozen=True, slots=True)

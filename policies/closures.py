@@ -48,9 +48,9 @@ _MIRRORED = {Op.LT: Op.GT, Op.LE: Op.GE, Op.GT: Op.LT, Op.GE: Op.LE}
 def closure(condition: Condition) -> Test:
     match condition:
         case AllOf(parts):
-            return _all([closure(part) for part in parts])
+            return _all(_tests(parts))
         case AnyOf(parts):
-            return _any([closure(part) for part in parts])
+            return _any(_tests(parts))
         case Not(part):
             return _not(closure(part))
         case Compare(op, left, right):
@@ -66,56 +66,55 @@ def closure(condition: Condition) -> Test:
             assert_never(condition)
 
 
+def _cost(condition: Condition) -> int:
+    """Cheap tests go first. Their order changes no answer: a missing fact in one never hides a False in another."""
+    match condition:
+        case Within() | Holds() | Known():
+            return 0
+        case Compare(op, left, _):
+            return (4 if left.type is FactType.MONEY else 1) - (op is Op.EQ)
+        case Not(part):
+            return _cost(part) + 1
+        case AllOf(parts) | AnyOf(parts):
+            return 4 + sum(map(_cost, parts))
+        case _:
+            assert_never(condition)
+
+
+def _tests(parts: tuple[Condition, ...]) -> list[Test]:
+    return [closure(part) for part in sorted(parts, key=_cost)]
+
+
 def _all(tests: list[Test]) -> Test:
-    if len(tests) == 2:
-        first, second = tests
+    if len(tests) == 1:
+        return tests[0]
+    half = len(tests) // 2  # balanced, so that a long list is no deep recursion
+    first, others = _all(tests[:half]), _all(tests[half:])
 
-        def both(env: Env) -> bool | None:
-            a = first(env)
-            if a is False:
-                return False
-            b = second(env)
-            return b if a or b is False else None
+    def both(env: Env) -> bool | None:
+        a = first(env)
+        if a is False:
+            return False
+        b = others(env)
+        return b if a or b is False else None
 
-        return both
-
-    def every(env: Env) -> bool | None:
-        result: bool | None = True
-        for test in tests:
-            found = test(env)
-            if found is False:
-                return False
-            if found is None:
-                result = None
-        return result
-
-    return every
+    return both
 
 
 def _any(tests: list[Test]) -> Test:
-    if len(tests) == 2:
-        first, second = tests
+    if len(tests) == 1:
+        return tests[0]
+    half = len(tests) // 2  # balanced, so that a long list is no deep recursion
+    first, others = _any(tests[:half]), _any(tests[half:])
 
-        def either(env: Env) -> bool | None:
-            a = first(env)
-            if a:
-                return True
-            b = second(env)
-            return b if a is False or b else None
+    def either(env: Env) -> bool | None:
+        a = first(env)
+        if a:
+            return True
+        b = others(env)
+        return b if a is False or b else None
 
-        return either
-
-    def some(env: Env) -> bool | None:
-        result: bool | None = False
-        for test in tests:
-            found = test(env)
-            if found:
-                return True
-            if found is None:
-                result = None
-        return result
-
-    return some
+    return either
 
 
 def _not(test: Test) -> Test:
@@ -128,7 +127,7 @@ def _not(test: Test) -> Test:
 
 def _within(item: Ref, options: tuple[Const, ...]) -> Test:
     if item.type is FactType.MONEY:
-        return _any([_compare(Op.EQ, item, option) for option in options] + [lambda env: False])
+        return _any([_compare(Op.EQ, item, option) for option in options])
     path = item.path
     values = frozenset(option.value for option in options)
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from core.actions import ProposedAction
 from core.errors import NotFound
 from core.ports import Count
-from core.verdicts import Allow, BookRef, Deny, Fact, Review, ReviewerSet, RuleMatch, Verdict
+from core.verdicts import Allow, BookRef, Deny, Fact, Review, ReviewerSet, Verdict
 from policies.book import Book
 from policies.clauses import Rule
 from policies.program import Decision, Program
@@ -102,9 +102,10 @@ class Reading:
     def take_args(self, typed: Any) -> None:
         for term in self.program.args:
             value = term.read(typed) if term.read else None
+            if value is not None and not term.accepts(value):
+                self.faults[term.path], value = f"{term.path} is not {term.type.value}", None
             self.facts[term.path] = Fact(value=value, source="args", at=self._now)
-            if value is not None and term.accepts(value):
-                self.env[term.path] = value
+            self.env[term.path] = value
 
     def take_facts(self, facts: Mapping[str, Fact]) -> None:
         for term in self.program.facts:
@@ -129,7 +130,7 @@ class Reading:
 
 
 def _verdict(book: Book, decision: Decision, reading: Reading) -> Verdict:
-    matches = tuple(_match(rule) for rule in decision.matched)
+    matches = tuple(rule.match for rule in decision.matched)
     reason = " ".join(dict.fromkeys(rule.reason for rule in decision.deciding))
     common: dict[str, Any] = {"matches": matches, "book": book.ref, "facts": reading.facts}
     if decision.verdict == "allow":
@@ -140,10 +141,6 @@ def _verdict(book: Book, decision: Decision, reading: Reading) -> Verdict:
         why = [reading.why(rule) for rule in decision.open]
         reason = " ".join(why) or f"No rule of the policy allows this {reading.program.tool}."
     return Deny(reason=reason, **common)
-
-
-def _match(rule: Rule) -> RuleMatch:
-    return RuleMatch(rule=rule.id, decides=rule.decides, reason=rule.reason, cite=rule.cite, monitor=rule.monitor)
 
 
 def _union(rules: Sequence[Rule]) -> tuple[ReviewerSet, ...]:
