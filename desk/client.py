@@ -148,6 +148,8 @@ def problem(response: httpx.Response) -> CountersignError:
     except json.JSONDecodeError:
         body = None
     if not isinstance(body, dict):
+        if response.status_code >= 500:
+            return ProviderUnavailable(f"The server answered {response.status_code}.", hint="It is tried again.")
         return SetupError(
             f"{response.request.url} answered {response.status_code}, and not as a Countersign server does.",
             hint="Check the address.",

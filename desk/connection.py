@@ -1,4 +1,4 @@
-"""Where the server is and who asks: options, then the environment, then what `countersign up` left in the data folder."""
+"""Where the server is and who asks: options, then the environment, then what `countersign up` left behind."""
 
 from __future__ import annotations
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from enum import StrEnum
 
-from core.errors import CountersignError, ProviderError
-from core.wire import ApprovalSummary, Page, TraceEntry
+from core.errors import CountersignError, Forbidden, SetupError, Unauthenticated
+from core.wire import ApprovalSummary, Me, Page, TraceEntry
 from desk.client import DeskClient
 from desk.store import QueueState, page_of
 
@@ -36,6 +37,7 @@ class Feed:
         self.state = QueueState()
         self.link = Link.CONNECTING
         self.problem: CountersignError | None = None
+        self.me: Me | None = None
         self.window = window
         self.ready = asyncio.Event()
         """Set once there was a first snapshot."""
@@ -59,14 +61,13 @@ class Feed:
                         wait = self._retry_s
                         if entry is not None:
                             self._pending.append(entry)
-                except ProviderError as error:
-                    self._lost(error)
-                except CountersignError as error:
+                except (Unauthenticated, Forbidden, SetupError) as error:
                     self.problem, self.link = error, Link.REFUSED
                     return
+                except CountersignError as error:
+                    self._lost(error)
                 else:
                     self._lost(None)  # the server ended the stream; it can be resumed at once
-                self.absorb()
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, 5.0)
         finally:
@@ -100,21 +101,19 @@ class Feed:
         self.link = Link.OFFLINE if now - self._lost_at > OFFLINE_S else Link.RECONNECTING
 
     async def _snapshot(self) -> None:
+        self.me = self.me or await self._client.me()
         last_event = (await self._client.status()).last_event
         pages: list[Page[ApprovalSummary]] = [await self._client.approvals()]
         while pages[-1].next and sum(len(page.items) for page in pages) < self.window:
             pages.append(await self._client.approvals(after=pages[-1].next))
-        self.absorb()
         self.state = page_of(self.state, pages, last_event)
         self.ready.set()
 
     async def _refresh(self) -> None:
         """Takes the snapshots that are asked for, never two at a time, never faster than one a second."""
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wanted.wait(), ANEW_S)
-            except TimeoutError:
-                pass
             self._wanted.clear()
             if self.link is Link.LIVE:
                 try:

@@ -47,7 +47,7 @@ class Field:
             return None
         try:
             return self._value(text)
-        except (ValueError, InvalidInput) as error:
+        except (ValueError, KeyError, InvalidInput) as error:
             told = error.detail if isinstance(error, InvalidInput) else _wanted(self)
             hint = error.hint if isinstance(error, InvalidInput) else ""
             raise InvalidInput(f"{self.path}: {told}", field=f"args.{self.path}", hint=hint) from error
@@ -165,8 +165,7 @@ def changes(old: Mapping[str, JSON], new: Mapping[str, JSON], path: str = "") ->
         before, after = old.get(name), new.get(name)
         if before == after:
             continue
-        nested = isinstance(before, dict) and isinstance(after, dict) and money_in(before) is None
-        if nested:
+        if isinstance(before, dict) and isinstance(after, dict) and money_in(before) is None:
             found += changes(before, after, where)
         else:
             found.append(Change(where, words(before), words(after)))

@@ -101,7 +101,6 @@ class Tone(StrEnum):
     QUIET = "quiet"
     GOOD = "good"
     BAD = "bad"
-    WARN = "warn"
 
 
 @dataclass(frozen=True)

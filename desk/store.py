@@ -57,7 +57,7 @@ class QueueState:
         """A new snapshot, read after the server told `last_event`."""
         listed = {row.id: row for row in rows}
         events = {seq: entry for seq, entry in self.events.items() if seq > last_event}
-        through, heard = _advance(max(self.through, last_event) if not self.heard else last_event, self.heard)
+        through, heard = _advance(max(self.through, last_event), self.heard)
         closed = dict(list(self.closed.items())[-KEPT:])
         return QueueState(last_event, listed, whole, total, events, heard, through, closed)
 
@@ -102,11 +102,13 @@ class QueueState:
             if review in self.closed:
                 continue
             if row is None:
-                if entry.type == "review.opened":
-                    if self.whole or _due(entry) is None or last_due is None or str(_due(entry)) <= str(last_due):
-                        unknown.add(review)
-                    else:
-                        beyond_window += 1
+                due = _due(entry)
+                if entry.type != "review.opened":
+                    continue
+                if self.whole or due is None or last_due is None or due <= last_due:
+                    unknown.add(review)
+                else:
+                    beyond_window += 1
                 continue
             match entry.type:
                 case "review.claimed":
@@ -166,6 +168,7 @@ def _advance(through: int, heard: Iterable[int]) -> tuple[int, frozenset[int]]:
 
 def _due(entry: TraceEntry) -> datetime | None:
     try:
-        return datetime.fromisoformat(str(entry.body.get("due_at", "")))
+        due = datetime.fromisoformat(str(entry.body.get("due_at", "")))
     except ValueError:
         return None
+    return due if due.tzinfo else None

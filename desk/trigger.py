@@ -1,4 +1,4 @@
-"""When a decision key counts: only once its case has been on the screen for a moment, and never for keys typed ahead."""
+"""When a decision key counts: once its case has been on the screen for a moment, never if it was typed ahead."""
 
 from __future__ import annotations
 

@@ -1,0 +1,46 @@
+"""A picture of the desk as it stands on a running server, for documents."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+from core.errors import SetupError
+from desk.app import DeskApp
+from desk.client import DeskClient
+from desk.connection import Connection
+from desk.feed import Link
+from desk.session import open_session
+
+_PATIENCE_S = 15.0
+
+
+async def take_picture(connection: Connection, out: Path, *, width: int, height: int, light: bool = False) -> None:
+    """Writes an SVG of the desk with its first case open. Raises `SetupError` where it can't."""
+    async with DeskClient(connection) as client:
+        await client.me()
+        app = DeskApp(open_session(client), light=light)
+        async with app.run_test(size=(width, height), notifications=False) as pilot:
+            try:
+                async with asyncio.timeout(_PATIENCE_S):
+                    await app.session.feed.ready.wait()
+                    while app.session.feed.link is not Link.LIVE or not app.queue_screen.settled.is_set():
+                        await pilot.pause(0.05)
+            except TimeoutError:
+                raise SetupError(
+                    "The desk did not come up in time.", hint="Try again when the server is less busy."
+                ) from None
+            app.queue_screen.tick()
+            await pilot.pause()
+            svg = standalone(app.export_screenshot(title="countersign desk"))
+    try:
+        out.write_text(svg, encoding="utf-8")
+    except OSError as error:
+        raise SetupError(f"{out} can't be written: {error.strerror}.", hint="Choose another file.") from error
+
+
+def standalone(svg: str) -> str:
+    """Without fonts from a server: a picture in a document fetches nothing."""
+    svg = re.sub(r"@font-face\s*{.*?}", "", svg, flags=re.DOTALL)
+    return svg.replace("Fira Code", "DejaVu Sans Mono, Menlo, Consolas")
