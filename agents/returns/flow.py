@@ -107,7 +107,9 @@ class Flow(Settling):
         if chosen is None:
             return self._ask(self._question())
         against = [line for line in evaluation["lines"] if not line["eligible"]]
-        goods = replies.goods([self._name(line["fulfillment_line_item_id"]) for line in lines])
+        goods = replies.goods(
+            [f"{line['quantity']} x {self._name(line['fulfillment_line_item_id'])}" for line in lines]
+        )
         found = Weighed(lines, evaluation, goods, self._why(against, evaluation), swaps)
         return self._decline(found) if chosen is R.DENY else self._give(chosen, found)
 

@@ -19,9 +19,8 @@ from tools.returns.models import Reason
 ORDER_PREFIX = "ORD-"
 """The shop's own numbers. A bare number of seven digits, or one after the word order, is taken for one."""
 _ORDER = re.compile(r"(?<![\w.-])(?:#?(?P<own>ord[-_ ]?\d{3,12})|#?(?P<other>w\d{7})|#(?P<hash>\d{4,12}))(?!\w)", re.I)
-_BARE_ORDER = re.compile(
-    r"(?:\border(?: (?:number|no\.?|id|nr\.?))?[ :#-]{1,3}(\d{4,12})|(?<![\w.,#-])(\d{7}))\b(?!\.\d)", re.I
-)
+_AFTER_ORDER = re.compile(r"\border(?: (?:number|no\.?|id|nr\.?))?[ :#-]{1,3}(\d{4,12})\b", re.I)
+_BARE = re.compile(r"(?<![\w.,#-])(\d{7})\b(?!\.\d)")
 _CLAUSE = re.compile(
     r"[.!?;]+(?=\s|$)|\n+|,? \b(?:but|however|whereas|while|though)\b|, (?=i |i'm |i'll |we )"
     r"|,? and (?=(?:i |i'm |we )?(?:would |'d |want |like |need |am |to )*(?:return|send|exchange|swap|keep|refund))"
@@ -62,7 +61,9 @@ def _ids(text: str) -> list[str]:
             found.append(f"#{match['other'].upper()}")
         else:
             found.append(ORDER_PREFIX + re.sub(r"\D", "", match[0]))
-    found += [ORDER_PREFIX + (match[1] or match[2]) for match in _BARE_ORDER.finditer(text)]
+    found += [ORDER_PREFIX + number for number in _AFTER_ORDER.findall(text)]
+    if not found:  # a number alone is an order's only where none is called so
+        found = [ORDER_PREFIX + number for number in _BARE.findall(text)]
     return list(dict.fromkeys(found))
 
 
@@ -148,4 +149,4 @@ def _reason(item: Item, clauses: Sequence[str], items: Sequence[Item]) -> Reason
 
 
 def _without_ids(text: str) -> str:
-    return _BARE_ORDER.sub(" ", _ORDER.sub(" ", text))
+    return _BARE.sub(" ", _AFTER_ORDER.sub(" ", _ORDER.sub(" ", text)))

@@ -22,7 +22,7 @@ DEFECTIVE 2 (?:missing|without) (?:a |one |the |its )?(?:part|piece|button|screw
 DEFECTIVE 2 \b(?:seam|zip|zipper|sole|screen|battery|pump|motor)\b[^.;!?\n]{0,40}@
             \b(?:gone|split|stuck|burst|failed|fails|dies|died|open)\b
 SIZE_TOO_SMALL 3 too (?:small|tight|short|narrow|snug)|\b(?:tight|pinch\w*|squeez\w*|runs? small)\b
-SIZE_TOO_SMALL 3 (?:can't|cannot|couldn't|could not|can barely) (?:get (?:it|them|my \w+) (?:on|in|over)|@
+SIZE_TOO_SMALL 3 (?:can't|cannot|couldn't|could not|can barely) (?:even )?(?:get (?:it|them|my \w+) (?:on|in|over)|@
                  (?:button|zip|close|fasten) (?:it|them))
 SIZE_TOO_SMALL 3 sizes? (?:up|under)|(?:bigger|larger) size|size (?:bigger|larger)
 SIZE_TOO_SMALL 3 \b(?:tighter|shorter|narrower|smaller) than|\bcuts? in\b

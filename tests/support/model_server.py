@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 import uvicorn
-from langchain_core.messages import AIMessage, AnyMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.utils import convert_to_messages
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -27,7 +27,7 @@ from starlette.routing import Route
 from agents.planner import EmbeddedPlanner
 from agents.procedure import Procedure
 
-Brain = Callable[[list[AnyMessage], dict[str, Any]], AIMessage]
+Brain = Callable[[list[BaseMessage], dict[str, Any]], AIMessage]
 """The messages and the whole request, to an answer."""
 
 
@@ -54,7 +54,7 @@ def planning(procedure: Procedure) -> Brain:
     """The embedded planner as the mind of the server, so that a whole case can be run over HTTP."""
     model = EmbeddedPlanner(procedure=procedure)
 
-    def think(messages: list[AnyMessage], request: dict[str, Any]) -> AIMessage:
+    def think(messages: list[BaseMessage], request: dict[str, Any]) -> AIMessage:
         answer = model.invoke(messages, tool_choice=request.get("tool_choice"))
         assert isinstance(answer, AIMessage)
         return answer
@@ -213,7 +213,7 @@ def _spoilt(answer: AIMessage, fault: Fault | None) -> AIMessage:
 
 def _calls(answer: AIMessage) -> list[dict[str, Any]]:
     told = [(call["id"], call["name"], json.dumps(call["args"])) for call in answer.tool_calls]
-    told += [(call["id"], call["name"], str(call["args"])) for call in answer.invalid_tool_calls]
+    told += [(call["id"], str(call["name"]), str(call["args"])) for call in answer.invalid_tool_calls]
     return [{"id": i, "type": "function", "function": {"name": n, "arguments": a}} for i, n, a in told]
 
 
