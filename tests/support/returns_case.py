@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,8 @@ from core.actions import OutcomeStatus, ToolOutcome
 from core.errors import InvalidInput, ProviderRefused
 from tests.support.returns_desk import Desk
 
-Ruling = Callable[[Proposal], ToolOutcome | dict[str, Any] | None]
+Stands = ToolOutcome | dict[str, Any] | None
+Ruling = Callable[[Proposal], Stands | Awaitable[Stands]]
 """What stands in the way of a call: an outcome in its place, changed arguments, or nothing."""
 
 
@@ -71,7 +72,8 @@ class Case:
     async def _outcome(self, call: Proposal) -> ToolOutcome:
         waiting = self.rulings.get(call.tool) or [lambda _: None]
         ruled = waiting.pop(0) if waiting else None
-        stands = ruled(call) if ruled else None
+        found = ruled(call) if ruled else None
+        stands = await found if isinstance(found, Awaitable) else found
         if isinstance(stands, ToolOutcome):
             return stands
         try:
