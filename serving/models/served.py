@@ -23,7 +23,8 @@ from langchain_openai import ChatOpenAI
 from core.errors import ModelError, ModelNonsense, ModelUnavailable
 from core.settings import ModelSettings
 
-_Broken: type[Exception] = import_module(openai.Timeout.__module__.partition(".")[0]).HTTPError
+_TRANSPORT = openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0]
+_Broken: type[Exception] = import_module(_TRANSPORT).HTTPError
 """The transport's error: a break in mid-stream comes unwrapped, and the client has changed its transport once."""
 
 
@@ -38,6 +39,9 @@ def served_chat(settings: ModelSettings) -> ServedChat:
         max_completion_tokens=settings.max_tokens,
         stream_usage=True,
         use_responses_api=False,
+        # LangChain would share one client with every model of the process, whatever loop they run in.
+        http_client=openai.DefaultHttpxClient(),
+        http_async_client=openai.DefaultAsyncHttpxClient(),
     )
 
 
@@ -96,10 +100,11 @@ class _Whole:
     """Whether a stream came to its end, and every call in it to its own."""
 
     def __init__(self) -> None:
-        self._ended = False
+        self._begun = self._ended = False
         self._args: dict[Any, str] = defaultdict(str)
 
     def add(self, chunk: ChatGenerationChunk) -> None:
+        self._begun = True
         if (chunk.generation_info or {}).get("finish_reason"):
             self._ended = True
         if isinstance(chunk.message, AIMessageChunk):
@@ -107,6 +112,8 @@ class _Whole:
                 self._args[piece["index"]] += piece["args"] or ""
 
     def check(self) -> None:
+        if not self._begun:
+            raise ModelNonsense("The model server answered with no stream of a chat completion.", hint=_PROTOCOL)
         if not self._ended:
             raise ModelUnavailable("The model server ended its stream before its answer.", hint=_LOOK)
         for args in self._args.values():
