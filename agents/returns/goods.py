@@ -14,8 +14,8 @@ _GENERIC = frozenset(_FILLING.split())
 _SIZES = {"small": "s", "medium": "m", "large": "l"}
 _SAME = {
     "trainer": "sneaker", "jumper": "sweater", "pajama": "pyjama", "tshirt": "tee", "perfume": "parfum",
-    "fragrance": "parfum", "cup": "bottle", "vacuum": "vacuum", "hoover": "vacuum", "earphone": "earbud",
-    "headset": "headphone", "gown": "gown", "trouser": "chino", "ereader": "reader", "blanket": "throw",
+    "fragrance": "parfum", "cup": "bottle", "hoover": "vacuum", "earphone": "earbud", "headset": "headphone",
+    "overcoat": "coat", "raincoat": "coat", "trouser": "chino", "ereader": "reader", "blanket": "throw",
 }  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def _words(clause: str) -> frozenset[str]:
     joined = clause.replace("t-shirt", "tee").replace("e-reader", "reader").replace("-", " ")
     raw = WORD.findall(joined)
     told = {word for word, last in zip(raw, ["", *raw], strict=False) if _tells(word, last)}
-    return frozenset(told | {stem(word) for word in told} | {word[-4:] for word in told if word.endswith("coat")})
+    return frozenset(told | {stem(word) for word in told})
 
 
 def _tells(word: str, last: str) -> bool:

@@ -24,6 +24,8 @@ GIVES = {
     R.REPLACE: "exchanges.create",
 }
 GOODS_FOR_GOODS = (R.EXCHANGE, R.REPLACE)
+_NEVER = ("return_period_ended", "final_sale", "already_returned", "order_canceled", "not_delivered")
+"""What a shop says of goods that it takes back under no circumstances."""
 _DECIDING = (*GIVES.values(), "returns.approve", "returns.decline", "returns.request")
 
 
@@ -59,7 +61,7 @@ class Settling(Moves):
                 continue  # it is read again
             elif one.call.tool == "exchanges.create" and status is S.FAILED and R.REFUND_ORIGINAL in open_:
                 chosen = R.REFUND_ORIGINAL
-            elif one.call.tool in ("returns.request", "returns.approve") and status is S.DENIED:
+            elif one.call.tool in ("returns.request", "returns.approve") and (status is S.DENIED or code in _NEVER):
                 chosen = R.DENY
             else:
                 chosen = None

@@ -160,6 +160,7 @@ async def test_an_order_that_policy_hides_is_not_found_either(desk: Desk) -> Non
     ("order_id", "goods", "why", "tools"),
     [
         ("ord_late", "phones", "30 days", ["returns.request", "returns.decline"]),
+        ("ord_ancient", "phones", "30 days", []),  # the shop does not even register it
         ("ord_usd", "scarf", "final sale", []),
         ("ord_coming", "phones", "not been delivered", []),
         ("ord_canceled", "phones", "cancelled", []),

@@ -74,6 +74,7 @@ def test_order_numbers(letter: str, found: list[str]) -> None:
         ("The pajamas are too big", [PYJAMAS, PAN], {"pyjamas": 1}),
         ("PLEASE TAKE BACK THE SPEAKER. IT IS BROKEN.", [SPEAKER, PAN], {"speaker": 1}),
         ("It's about 1 of my 2 jeans and the pan", [JEANS, PAN], {"jeans": 1, "pan": 1}),
+        ("1 of my 4 coats is too loose", [Item("coat", "Wool overcoat", {}, 4), PAN], {"coat": 1}),
         ("the jeans, 2 pieces and the pan", [JEANS, PAN], {"jeans": 2, "pan": 1}),
         ("The pan is broken.\n> 2 x Slim stretch jeans\n> 1 x Cast-iron pan", [JEANS, PAN], {"pan": 1}),
     ],
