@@ -12,8 +12,8 @@ from core.ports import LoggedCall, ProviderLog, Tools
 from core.states import FINISHED, ReviewStatus, RunStatus
 from core.verdicts import ReviewerSet
 from engine.votes import APPROVE, satisfied
-from ledger.database import SYSTEM, Database, Ledger
-from ledger.tables import CaseRow, RunRow
+from ledger.database import Database, Ledger
+from ledger.tables import SYSTEM, CaseRow, RunRow
 
 _PAGE = 1000
 

@@ -103,8 +103,6 @@ class Executor:
         case = ledger.cases.get(action.case_id, lock=True)
         if case.desired != Desired.RUN:
             raise CaseStopped(case.desired)
-        if ledger.effects.run(action.id) is not None and self._ledger_on:
-            return _outcome(action, OutcomeStatus.DENIED, reason="another worker runs this action")
         verdict = self._gate.decide(ledger, action, case.subject, facts)
         ledger.effects.decided(action.id, "execute", verdict)
         match verdict:
@@ -122,8 +120,8 @@ class Executor:
                     return why
             case Allow():
                 pass
-        if self._ledger_on:
-            ledger.effects.reserve(self._intent(ledger, action, case.subject, verdict))
+        if self._ledger_on and not ledger.effects.reserve(self._intent(ledger, action, case.subject, verdict)):
+            return _outcome(action, OutcomeStatus.DENIED, reason="another worker runs this action")
         _log(ledger, action, "effect.started", {"key": action.effect_key})
         return None
 
@@ -236,10 +234,7 @@ class Executor:
         self, action: ProposedAction, status: RunStatus, result: dict[str, Any], reason: str = ""
     ) -> ToolOutcome:
         def close(ledger: Ledger) -> ToolOutcome:
-            run = ledger.effects.run(action.id)
-            if run is not None:
-                run.status, run.result, run.reason, run.finished_at = status, result, reason, ledger.now
-                ledger.session.add(run)
+            ledger.effects.finish(action.id, status, result, reason)
             _log(ledger, action, f"effect.{status}", {"result": result, "reason": reason})
             if status == RunStatus.DONE:
                 spec = self._tools.specs()[action.tool]
@@ -262,8 +257,8 @@ _AS_OUTCOME = {
 
 
 def _load(ledger: Ledger, action_id: str) -> tuple[ProposedAction, dict[str, Any], RunRow | None]:
-    row = ledger.effects.action(action_id)
-    return ledger.effects.proposed(row), ledger.cases.get(row.case_id).payload, ledger.effects.run(action_id)
+    row, payload, run = ledger.effects.whole(action_id)
+    return ledger.effects.proposed(row), payload, run
 
 
 def _log(ledger: Ledger, action: ProposedAction, entry: str, body: dict[str, Any]) -> None:

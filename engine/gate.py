@@ -19,7 +19,7 @@ from core.verdicts import Deny, Fact, FactValue, Verdict
 from engine.journal import Journal, Note
 from engine.stream import Stream
 from ledger.database import Database, Ledger
-from ledger.tables import CaseRow
+from ledger.tables import ActionRow, CaseRow
 
 
 class Ruling(BaseModel):
@@ -79,15 +79,28 @@ class Gate:
         def record(ledger: Ledger) -> list[Ruling]:
             case = ledger.cases.get(case_id)
             self._journal.write(ledger, case_id, notes)
-            return [self._rule(ledger, case, action, facts) for action, facts in zip(actions, gathered, strict=True)]
+            earlier = ledger.effects.actions(case_id)
+            return [
+                self._rule(ledger, case, action, facts, earlier)
+                for action, facts in zip(actions, gathered, strict=True)
+            ]
 
         rulings = await self._database.write(workspace, record)
         self._stream.publish()
         return rulings
 
-    def _rule(self, ledger: Ledger, case: CaseRow, action: ProposedAction, facts: Mapping[str, Fact]) -> Ruling:
+    def _rule(
+        self,
+        ledger: Ledger,
+        case: CaseRow,
+        action: ProposedAction,
+        facts: Mapping[str, Fact],
+        earlier: list[ActionRow],
+    ) -> Ruling:
         spec = self._tools.specs()[action.tool]
-        verdict = self._known_no(ledger, action, spec.effect) or self.decide(ledger, action, case.subject, facts)
+        verdict = self._known_no(ledger, action, spec.effect, earlier) or self.decide(
+            ledger, action, case.subject, facts
+        )
         entry = {
             "action": action.id,
             "tool": action.tool,
@@ -105,11 +118,11 @@ class Gate:
         ledger.trace.add(action.case_id, "action.judged", {**entry, "args": action.args})
         return Ruling(action_id=action.id, verdict=verdict, effect=spec.effect)
 
-    def _known_no(self, ledger: Ledger, action: ProposedAction, effect: Effect) -> Deny | None:
+    def _known_no(self, ledger: Ledger, action: ProposedAction, effect: Effect, known: list[ActionRow]) -> Deny | None:
         """What our own records refuse before policy is asked: a step used twice, a rejected action unchanged."""
         if effect is Effect.READ:
             return None
-        for earlier in ledger.effects.actions(action.case_id):
+        for earlier in known:
             if earlier.id == action.id:
                 continue
             if earlier.step_key == action.step_key and earlier.proposer == action.proposer:

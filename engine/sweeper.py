@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 from core.states import CaseStatus, Desired
 from engine.reviews import ReviewDesk
 from engine.stream import Stream
-from ledger.database import SYSTEM, Database, Ledger
-from ledger.tables import TimerRow
+from ledger.database import Database, Ledger
+from ledger.tables import SYSTEM, TimerRow
 
 log = logging.getLogger("countersign.engine")
 
@@ -71,4 +71,4 @@ class Sweeper:
 
 
 def _silent(ledger: Ledger) -> list[tuple[str, str]]:
-    return [(ledger.cases.get(case).workspace, case) for case, _seq, _crashes in ledger.cases.unrung()]
+    return ledger.cases.unrung()

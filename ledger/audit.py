@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from sqlmodel import Session, col, select
 
 from core.ids import canonical, digest
+from ledger.pen import Pen
 from ledger.tables import AuditHeadRow, AuditRow
 
 GENESIS = "0" * 64
@@ -25,47 +26,44 @@ class BrokenLink(BaseModel):
     why: str
 
 
-def _hash(row: AuditRow) -> str:
-    return digest(
-        {
-            "workspace": row.workspace,
-            "seq": row.seq,
-            "at": row.at,
-            "type": row.type,
-            "case": row.case_id,
-            "body": row.body,
-            "prev": row.prev,
-        }
-    )
+def _hash(row: dict[str, Any]) -> str:
+    return digest({key: row[key] for key in ("workspace", "seq", "at", "type", "case_id", "body", "prev")})
 
 
 class AuditChain:
-    def __init__(self, session: Session, workspace: str, now: datetime) -> None:
+    def __init__(self, session: Session, workspace: str, now: datetime, pen: Pen) -> None:
         self._session = session
         self._workspace = workspace
         self._now = now
+        self._pen = pen
+        self._heads: dict[str, AuditHeadRow] = {}
 
-    def append(self, entry: str, body: dict[str, Any], *, case_id: str = "", workspace: str = "") -> AuditRow:
-        """Adds one link. The head row serialises writers."""
-        workspace = workspace or self._workspace
-        head = self._session.get(AuditHeadRow, workspace, with_for_update=True)
-        if head is None:
-            head = AuditHeadRow(workspace=workspace, seq=0, hash=GENESIS)
-        row = AuditRow(
-            workspace=workspace,
-            seq=head.seq + 1,
-            at=self._now.astimezone(UTC).isoformat(timespec="microseconds"),
-            type=entry,
-            case_id=case_id,
-            body=canonical(body).decode(),
-            prev=head.hash,
-            hash="",
-        )
-        row.hash = _hash(row)
-        head.seq, head.hash = row.seq, row.hash
-        self._session.add(row)
-        self._session.add(head)
-        return row
+    def append(self, entry: str, body: dict[str, Any], *, case_id: str = "", workspace: str = "") -> None:
+        """Adds one link. The head's row is locked first, so writers follow one another."""
+        head = self._head(workspace or self._workspace)
+        row: dict[str, Any] = {
+            "workspace": head.workspace,
+            "seq": head.seq + 1,
+            "at": self._now.astimezone(UTC).isoformat(timespec="microseconds"),
+            "type": entry,
+            "case_id": case_id,
+            "body": canonical(body).decode(),
+            "prev": head.hash,
+        }
+        row["hash"] = _hash(row)
+        head.seq, head.hash = head.seq + 1, row["hash"]
+        self._pen.add(AuditRow, row)
+
+    def _head(self, workspace: str) -> AuditHeadRow:
+        if workspace not in self._heads:
+            head = self._session.get(AuditHeadRow, workspace, with_for_update=True)
+            self._heads[workspace] = head or AuditHeadRow(workspace=workspace, seq=0, hash=GENESIS)
+        return self._heads[workspace]
+
+    def seal(self) -> None:
+        """Writes the heads that moved."""
+        self._session.add_all(self._heads.values())
+        self._session.flush()
 
     def entries(self, *, case_id: str = "", after: int = 0, limit: int = 500) -> list[AuditRow]:
         found = select(AuditRow).where(AuditRow.workspace == self._workspace, AuditRow.seq > after)
@@ -74,7 +72,9 @@ class AuditChain:
         return list(self._session.exec(found.order_by(col(AuditRow.seq)).limit(limit)))
 
     def workspaces(self) -> list[str]:
-        return list(self._session.exec(select(AuditHeadRow.workspace).order_by(AuditHeadRow.workspace)))
+        """Those that have a chain, or what is left of one."""
+        named = set(self._session.exec(select(AuditHeadRow.workspace)))
+        return sorted(named | set(self._session.exec(select(AuditRow.workspace).distinct())))
 
     def verify(self, workspace: str) -> tuple[int, BrokenLink | None]:
         """How many entries hold, and the first that does not."""
@@ -86,14 +86,13 @@ class AuditChain:
                 broken = f"entry {expected} is missing"
             elif row.prev != prev:
                 broken = "it does not carry the hash of the entry before"
-            elif _hash(row) != row.hash:
+            elif _hash(row.model_dump()) != row.hash:
                 broken = "its content does not match its hash"
             if broken:
                 return expected - 1, BrokenLink(workspace=workspace, seq=row.seq, why=broken)
             prev, expected = row.hash, expected + 1
         head = self._session.get(AuditHeadRow, workspace)
-        if head is not None and (head.seq, head.hash) != (expected - 1, prev):
-            return expected - 1, BrokenLink(
-                workspace=workspace, seq=expected, why=f"the chain ends before its head at entry {head.seq}"
-            )
+        if (head.seq, head.hash) != (expected - 1, prev) if head else expected > 1:
+            why = f"the chain ends before its head at entry {head.seq}" if head else "the chain has no head"
+            return expected - 1, BrokenLink(workspace=workspace, seq=expected, why=why)
         return expected - 1, None

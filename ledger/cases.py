@@ -6,13 +6,28 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import bindparam, func
 from sqlmodel import Session, col, select
 
 from core.errors import KeyReused, NotFound
 from core.ids import digest, new_id
 from core.states import CaseStatus, move_case
+from ledger.prepared import Prepared
 from ledger.tables import CaseRow, InboxRow
+
+_CASE: Prepared[CaseRow] = Prepared(select(CaseRow).where(CaseRow.id == bindparam("id")))
+_LOCKED: Prepared[CaseRow] = Prepared(select(CaseRow).where(CaseRow.id == bindparam("id")).with_for_update())
+_SEEN: Prepared[int] = Prepared(
+    select(InboxRow.id).where(InboxRow.source == bindparam("source"), InboxRow.event_id == bindparam("event"))
+)
+_UNPROCESSED: Prepared[InboxRow] = Prepared(
+    select(InboxRow)
+    .where(InboxRow.case_id == bindparam("case"), col(InboxRow.processed_at).is_(None))
+    .order_by(col(InboxRow.seq))
+)
+_BACKLOG: Prepared[int] = Prepared(
+    select(func.count()).select_from(InboxRow).where(col(InboxRow.processed_at).is_(None))
+)
 
 
 class Cases:
@@ -22,8 +37,7 @@ class Cases:
 
     def get(self, case_id: str, *, lock: bool = False) -> CaseRow:
         """Raises `NotFound`: also for a case of another workspace."""
-        found = select(CaseRow).where(CaseRow.id == case_id)
-        row = self._session.exec(found.with_for_update() if lock else found).first()
+        row = (_LOCKED if lock else _CASE).first(self._session, id=case_id)
         if row is None:
             raise NotFound(f"There is no case '{case_id[:60]}'.", hint="countersign cases lists them.")
         return row
@@ -69,8 +83,7 @@ class Cases:
 
     def post(self, case: CaseRow, *, source: str, event_id: str, event: str, payload: Mapping[str, Any]) -> bool:
         """Puts an event into the case's inbox; False if it was there already."""
-        seen = select(InboxRow.id).where(InboxRow.source == source, InboxRow.event_id == event_id)
-        if self._session.exec(seen).first() is not None:
+        if _SEEN.first(self._session, source=source, event=event_id) is not None:
             return False
         self._session.add(
             InboxRow(
@@ -89,8 +102,7 @@ class Cases:
         return True
 
     def unprocessed(self, case_id: str) -> list[InboxRow]:
-        found = select(InboxRow).where(InboxRow.case_id == case_id, col(InboxRow.processed_at).is_(None))
-        return list(self._session.exec(found.order_by(col(InboxRow.seq))))
+        return list(_UNPROCESSED.all(self._session, case=case_id))
 
     def processed(self, event: InboxRow, note: str = "") -> None:
         event.processed_at = self._now
@@ -99,20 +111,19 @@ class Cases:
 
     def backlog(self) -> int:
         """Events that wait for a segment."""
-        found = select(func.count()).select_from(InboxRow).where(col(InboxRow.processed_at).is_(None))
-        return int(self._session.exec(found).one())
+        return int(_BACKLOG.first(self._session) or 0)
 
-    def unrung(self, limit: int = 1000) -> list[tuple[str, int, int]]:
-        """Case, first unprocessed seq and crashes of each case that has something to do."""
+    def unrung(self, limit: int = 1000) -> list[tuple[str, str]]:
+        """Workspace and id of each case that has something to do."""
         found = (
-            select(InboxRow.case_id, func.min(InboxRow.seq), func.min(CaseRow.crashes))
-            .join(CaseRow, col(CaseRow.id) == col(InboxRow.case_id))
+            select(CaseRow.workspace, CaseRow.id)
+            .join(InboxRow, col(CaseRow.id) == col(InboxRow.case_id))
             .where(col(InboxRow.processed_at).is_(None))
             .where(col(CaseRow.status).in_([CaseStatus.OPEN, CaseStatus.RUNNING, CaseStatus.WAITING]))
-            .group_by(InboxRow.case_id)
+            .distinct()
             .limit(limit)
         )
-        return [(case, int(seq), int(crashes)) for case, seq, crashes in self._session.exec(found)]
+        return list(self._session.exec(found))
 
     def find(self, *, status: Sequence[str] = (), kind: str = "", before: str = "", limit: int = 50) -> list[CaseRow]:
         """Newest first; `before` is the id of the last case seen (ids sort by birth)."""
@@ -128,6 +139,11 @@ class Cases:
     def unfinished(self) -> list[CaseRow]:
         done = [CaseStatus.CLOSED, CaseStatus.CANCELLED]
         return list(self._session.exec(select(CaseRow).where(col(CaseRow.status).not_in(done))))
+
+    def moving(self) -> set[str]:
+        """Cases that a segment works on, or will soon."""
+        found = select(CaseRow.id).where(col(CaseRow.status).in_([CaseStatus.OPEN, CaseStatus.RUNNING]))
+        return set(self._session.exec(found))
 
     def by_status(self) -> dict[str, int]:
         found = select(CaseRow.status, func.count()).group_by(CaseRow.status)

@@ -8,13 +8,15 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from core.money import Money
+from ledger.pen import Pen
 from ledger.tables import CaseRow, CostRow
 
 
 class Costs:
-    def __init__(self, session: Session, now: datetime) -> None:
+    def __init__(self, session: Session, now: datetime, pen: Pen) -> None:
         self._session = session
         self._now = now
+        self._pen = pen
 
     def post(
         self,
@@ -26,24 +28,20 @@ class Costs:
         quantity: int = 0,
         unit: str = "",
         workspace: str = "",
-    ) -> bool:
-        """Posts once for each key; False if it was posted before. Fees collected are negative."""
-        if self._session.exec(select(CostRow.id).where(CostRow.key == key)).first() is not None:
-            return False
-        self._session.add(
-            CostRow(
-                workspace=workspace,
-                key=key,
-                case_id=case_id,
-                component=component,
-                amount_minor=amount.amount_minor,
-                currency=amount.currency,
-                quantity=quantity,
-                unit=unit,
-                at=self._now,
-            )
-        )
-        return True
+    ) -> None:
+        """Posts once for each key. Fees collected are negative."""
+        row = {
+            "workspace": workspace,
+            "key": key,
+            "case_id": case_id,
+            "component": component,
+            "amount_minor": amount.amount_minor,
+            "currency": amount.currency,
+            "quantity": quantity,
+            "unit": unit,
+            "at": self._now,
+        }
+        self._pen.add(CostRow, row)
 
     def of_case(self, case_id: str) -> list[CostRow]:
         return list(self._session.exec(select(CostRow).where(CostRow.case_id == case_id).order_by(col(CostRow.id))))

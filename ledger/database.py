@@ -28,16 +28,15 @@ from ledger.audit import AuditChain
 from ledger.cases import Cases
 from ledger.costs import Costs
 from ledger.effects import Effects
+from ledger.pen import Pen
 from ledger.people import People
+from ledger.prepared import SCOPED
 from ledger.reviews import Reviews
-from ledger.tables import Row
+from ledger.tables import SYSTEM, Row
 from ledger.timers import Timers
 from ledger.trace import Trace
 
 T = TypeVar("T")
-
-SYSTEM = "*"
-"""The workspace of sweeps: sees all, and can't write a row that names no workspace."""
 
 
 class Ledger:
@@ -47,6 +46,7 @@ class Ledger:
         self.session = session
         self.workspace = workspace
         self.now = clock.now()
+        self._pen = Pen(session)
 
     @cached_property
     def cases(self) -> Cases:
@@ -54,7 +54,7 @@ class Ledger:
 
     @cached_property
     def effects(self) -> Effects:
-        return Effects(self.session, self.now)
+        return Effects(self.session, self.now, self._pen)
 
     @cached_property
     def reviews(self) -> Reviews:
@@ -66,11 +66,11 @@ class Ledger:
 
     @cached_property
     def trace(self) -> Trace:
-        return Trace(self.session, self.now)
+        return Trace(self.session, self.now, self._pen)
 
     @cached_property
     def costs(self) -> Costs:
-        return Costs(self.session, self.now)
+        return Costs(self.session, self.now, self._pen)
 
     @cached_property
     def people(self) -> People:
@@ -78,7 +78,13 @@ class Ledger:
 
     @cached_property
     def audit(self) -> AuditChain:
-        return AuditChain(self.session, self.workspace, self.now)
+        return AuditChain(self.session, self.workspace, self.now, self._pen)
+
+    def finish(self) -> None:
+        """Writes what was only gathered; called before the commit."""
+        if "audit" in self.__dict__:
+            self.audit.seal()
+        self._pen.write()
 
 
 class _Session(Session):
@@ -88,7 +94,7 @@ class _Session(Session):
 @event.listens_for(_Session, "do_orm_execute")
 def _only_this_workspace(state: ORMExecuteState) -> None:
     workspace = state.session.info["workspace"]
-    if workspace != SYSTEM and not state.is_column_load and not state.is_relationship_load:
+    if workspace != SYSTEM and state.is_select and not state.execution_options.get(SCOPED):
         state.statement = state.statement.options(
             with_loader_criteria(Row, lambda cls: cls.workspace == workspace, include_aliases=True)
         )
@@ -128,7 +134,11 @@ class Database:
         with self.engine.connect().execution_options(writes=writes) as connection, self._explained():
             session = _Session(connection, expire_on_commit=False, info={"workspace": workspace}, autoflush=True)
             with session, session.begin():
-                return step(Ledger(session, workspace, self.clock))
+                ledger = Ledger(session, workspace, self.clock)
+                result = step(ledger)
+                if writes:
+                    ledger.finish()
+                return result
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import CursorResult, bindparam, update
 from sqlmodel import Session, col, select
 
 from core.actions import ProposedAction
@@ -13,48 +14,67 @@ from core.errors import NotFound
 from core.ports import Count
 from core.states import RunStatus
 from core.verdicts import Verdict
-from ledger.tables import ActionRow, DecisionRow, RunRow
+from ledger.pen import Pen
+from ledger.prepared import Prepared
+from ledger.tables import ActionRow, CaseRow, DecisionRow, RunRow
+
+_ACTION: Prepared[ActionRow] = Prepared(select(ActionRow).where(ActionRow.id == bindparam("id")))
+_ACTIONS: Prepared[ActionRow] = Prepared(
+    select(ActionRow).where(ActionRow.case_id == bindparam("case")).order_by(col(ActionRow.created_at))
+)
+_WHOLE: Prepared[tuple[ActionRow, dict[str, Any], RunRow | None]] = Prepared(
+    select(ActionRow, CaseRow.payload, RunRow)
+    .join(CaseRow, col(CaseRow.id) == col(ActionRow.case_id))
+    .outerjoin(RunRow, col(RunRow.action_id) == col(ActionRow.id))
+    .where(ActionRow.id == bindparam("id"))
+)
+_DECISIONS: Prepared[DecisionRow] = Prepared(
+    select(DecisionRow).where(DecisionRow.action_id == bindparam("action")).order_by(col(DecisionRow.id))
+)
+_RUN: Prepared[RunRow] = Prepared(select(RunRow).where(RunRow.action_id == bindparam("id")))
+_RUNS = RunRow.__table__  # type: ignore[attr-defined]
+_FINISH = (
+    update(_RUNS)
+    .where(_RUNS.c.action_id == bindparam("run"))
+    .values({name: bindparam(name) for name in ("status", "result", "reason", "finished_at")})
+)
 
 
 class Effects:
-    def __init__(self, session: Session, now: datetime) -> None:
+    def __init__(self, session: Session, now: datetime, pen: Pen) -> None:
         self._session = session
         self._now = now
+        self._pen = pen
 
     # actions
 
-    def propose(
-        self, action: ProposedAction, *, effect: str, described: str, edited_from: str | None = None
-    ) -> ActionRow:
+    def propose(self, action: ProposedAction, *, effect: str, described: str, edited_from: str | None = None) -> None:
         """Stores the action under its content address, once."""
-        row = self._session.get(ActionRow, action.id)
-        if row is None:
-            row = ActionRow(
-                id=action.id,
-                created_at=self._now,
-                effect=effect,
-                described=described,
-                edited_from=edited_from,
-                **action.model_dump(),
-            )
-            self._session.add(row)
-            self._session.flush()
-        return row
+        row = action.model_dump() | {
+            "id": action.id,
+            "created_at": self._now,
+            "effect": effect,
+            "described": described,
+            "edited_from": edited_from,
+        }
+        self._session.execute(self._pen.insert(ActionRow), row)
 
     def action(self, action_id: str) -> ActionRow:
-        row = self._session.exec(select(ActionRow).where(ActionRow.id == action_id)).first()
+        """Raises `NotFound`."""
+        row = _ACTION.first(self._session, id=action_id)
         if row is None:
             raise NotFound(f"There is no action '{action_id[:70]}'.")
         return row
 
-    def at_step(self, case_id: str, step_key: str) -> list[ActionRow]:
-        """What was proposed at a plan step, edits included."""
-        found = select(ActionRow).where(ActionRow.case_id == case_id, ActionRow.step_key == step_key)
-        return list(self._session.exec(found.order_by(col(ActionRow.created_at))))
+    def whole(self, action_id: str) -> tuple[ActionRow, dict[str, Any], RunRow | None]:
+        """An action, its case's payload and its run. Raises `NotFound`."""
+        found = _WHOLE.first(self._session, id=action_id)
+        if found is None:
+            raise NotFound(f"There is no action '{action_id[:70]}'.")
+        return found
 
     def actions(self, case_id: str) -> list[ActionRow]:
-        found = select(ActionRow).where(ActionRow.case_id == case_id)
-        return list(self._session.exec(found.order_by(col(ActionRow.created_at))))
+        return list(_ACTIONS.all(self._session, case=case_id))
 
     @staticmethod
     def proposed(row: ActionRow) -> ProposedAction:
@@ -64,28 +84,37 @@ class Effects:
     # decisions
 
     def decided(self, action_id: str, stage: str, verdict: Verdict) -> None:
-        body = verdict.model_dump(mode="json")
-        self._session.add(
-            DecisionRow(action_id=action_id, stage=stage, verdict=verdict.verdict, body=body, at=self._now)
-        )
+        row = {
+            "action_id": action_id,
+            "stage": stage,
+            "verdict": verdict.verdict,
+            "body": verdict.model_dump(mode="json"),
+            "at": self._now,
+        }
+        self._pen.add(DecisionRow, row)
 
     def decisions(self, action_id: str) -> list[DecisionRow]:
-        found = select(DecisionRow).where(DecisionRow.action_id == action_id)
-        return list(self._session.exec(found.order_by(col(DecisionRow.id))))
+        return list(_DECISIONS.all(self._session, action=action_id))
 
     # runs
 
     def run(self, action_id: str) -> RunRow | None:
-        return self._session.exec(select(RunRow).where(RunRow.action_id == action_id)).first()
+        return _RUN.first(self._session, id=action_id)
 
     def runs(self, case_id: str) -> list[RunRow]:
         found = select(RunRow).where(RunRow.case_id == case_id)
         return list(self._session.exec(found.order_by(col(RunRow.started_at))))
 
-    def reserve(self, run: RunRow) -> None:
-        """Inserts the run. From here on the action counts as in flight."""
-        self._session.add(run)
-        self._session.flush()
+    def reserve(self, run: RunRow) -> bool:
+        """Inserts the run; from here on the action counts as in flight. False if it has one already."""
+        row = run.model_dump() | {"workspace": run.workspace or self._session.info["workspace"]}
+        inserted: CursorResult[Any] = self._session.execute(self._pen.insert(RunRow), row)  # type: ignore[assignment]
+        return inserted.rowcount == 1
+
+    def finish(self, action_id: str, status: RunStatus, result: dict[str, Any], reason: str) -> None:
+        """Closes the run of an action, if it has one."""
+        values = {"status": status, "result": result, "reason": reason, "finished_at": self._now}
+        self._session.execute(_FINISH, {"run": action_id, **values})
 
     def all_runs(self, after: str = "", limit: int = 1000) -> list[RunRow]:
         found = select(RunRow).where(RunRow.action_id > after).order_by(col(RunRow.action_id)).limit(limit)

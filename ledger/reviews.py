@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import bindparam, func
 from sqlmodel import Session, col, select
 
 from core.errors import AlreadyDecided, LeaseLost, NotFound
@@ -14,7 +14,22 @@ from core.ids import digest, new_id
 from core.states import ReviewStatus, move_review
 from core.verdicts import Review as ReviewVerdict
 from core.verdicts import ReviewerSet
+from ledger.prepared import Prepared
 from ledger.tables import ReviewRow, VoteRow
+
+_REVIEW: Prepared[ReviewRow] = Prepared(select(ReviewRow).where(ReviewRow.id == bindparam("id")))
+_LOCKED: Prepared[ReviewRow] = Prepared(select(ReviewRow).where(ReviewRow.id == bindparam("id")).with_for_update())
+_OF_ACTION: Prepared[ReviewRow] = Prepared(
+    select(ReviewRow)
+    .where(ReviewRow.action_id == bindparam("action"))
+    .order_by(col(ReviewRow.opened_at), col(ReviewRow.id))
+)
+_OF_CASE: Prepared[ReviewRow] = Prepared(
+    select(ReviewRow).where(ReviewRow.case_id == bindparam("case")).order_by(col(ReviewRow.opened_at))
+)
+_VOTES: Prepared[VoteRow] = Prepared(
+    select(VoteRow).where(VoteRow.review_id == bindparam("review")).order_by(col(VoteRow.id))
+)
 
 
 class Reviews:
@@ -23,8 +38,7 @@ class Reviews:
         self._now = now
 
     def get(self, review_id: str, *, lock: bool = False) -> ReviewRow:
-        found = select(ReviewRow).where(ReviewRow.id == review_id)
-        row = self._session.exec(found.with_for_update() if lock else found).first()
+        row = (_LOCKED if lock else _REVIEW).first(self._session, id=review_id)
         if row is None:
             raise NotFound(f"There is no approval '{review_id[:60]}'.", hint="countersign desk list shows the queue.")
         return row
@@ -48,14 +62,11 @@ class Reviews:
         return row
 
     def of_action(self, action_id: str) -> list[ReviewRow]:
-        found = select(ReviewRow).where(ReviewRow.action_id == action_id)
-        return list(self._session.exec(found.order_by(col(ReviewRow.opened_at), col(ReviewRow.id))))
+        return list(_OF_ACTION.all(self._session, action=action_id))
 
     def of_case(self, case_id: str, *, only_open: bool = False) -> list[ReviewRow]:
-        found = select(ReviewRow).where(ReviewRow.case_id == case_id)
-        if only_open:
-            found = found.where(ReviewRow.status == ReviewStatus.OPEN)
-        return list(self._session.exec(found.order_by(col(ReviewRow.opened_at))))
+        rows = _OF_CASE.all(self._session, case=case_id)
+        return [row for row in rows if not only_open or row.status == ReviewStatus.OPEN]
 
     def queue(
         self,
@@ -119,8 +130,7 @@ class Reviews:
         self._session.flush()
 
     def votes(self, review_id: str) -> list[VoteRow]:
-        found = select(VoteRow).where(VoteRow.review_id == review_id)
-        return list(self._session.exec(found.order_by(col(VoteRow.id))))
+        return list(_VOTES.all(self._session, review=review_id))
 
     def settle(self, review: ReviewRow, to: ReviewStatus) -> None:
         review.status = move_review(ReviewStatus(review.status), to)

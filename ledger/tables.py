@@ -15,6 +15,9 @@ from sqlmodel import Field, SQLModel
 
 from core.states import CaseStatus, Desired, ReviewStatus, RunStatus
 
+SYSTEM = "*"
+"""The workspace of sweeps: sees all, and can't write a row that names no workspace."""
+
 
 class UtcTime(TypeDecorator[datetime]):
     """A moment with its offset, kept as `2026-11-22T17:04:05.000006+00:00`."""

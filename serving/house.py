@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +24,6 @@ from core.errors import InvalidInput, NotFound
 from core.ids import new_id
 from core.people import Person
 from core.settings import Settings
-from core.states import CaseStatus
 from engine.bells import DbosBell, Doorbell, TaskBell
 from engine.checker import Checker
 from engine.executor import Executor
@@ -43,9 +41,9 @@ from graphs.checkpoints import InlineSqliteSaver
 from graphs.kind import Outside, TaskKind
 from graphs.runner import GraphRunner, Prepared
 from graphs.state import Context
-from ledger.database import SYSTEM, Database, Ledger, lock_folder, sqlite_database
+from ledger.database import Database, Ledger, lock_folder, sqlite_database
 from ledger.migrate import migrate
-from ledger.tables import CaseRow
+from ledger.tables import SYSTEM, CaseRow
 from policies.book import load_book
 from policies.judge import BookJudge
 from policies.vocabulary import Vocabulary
@@ -56,7 +54,8 @@ from tools.fulfillment.ports import Shop
 from tools.fulfillment.shop import EmbeddedShop
 from tools.vision.ports import NoScorer
 
-SETTLED = frozenset({CaseStatus.WAITING, CaseStatus.CLOSED, CaseStatus.FAILED, CaseStatus.CANCELLED, CaseStatus.PAUSED})
+_SETTLE_S = 0.02
+"""Between two looks at whether cases have settled, while there is news all the time."""
 DEFAULT_WORKSPACE = "default"
 
 
@@ -101,13 +100,13 @@ class House:
         )
 
     async def settled(self, workspace: str, case_ids: set[str]) -> None:
-        """Waits until each of these cases is closed, or waits for somebody."""
-        left = set(case_ids)
-        while left:
+        """Waits until none of these cases has a segment before it: each is closed, or waits for somebody."""
+        while True:
             ticket = self.stream.ticket()
-            left -= await self.database.read(workspace, partial(_settled, case_ids=left))
-            if left:
-                await ticket.wait()
+            if not case_ids & await self.database.read(workspace, lambda ledger: ledger.cases.moving()):
+                return
+            await ticket.wait()
+            await asyncio.sleep(_SETTLE_S)
 
 
 @asynccontextmanager
@@ -219,10 +218,6 @@ def _build(
         _bell=doorbell,
     )
     return house, segments
-
-
-def _settled(ledger: Ledger, case_ids: set[str]) -> set[str]:
-    return {case_id for case_id in case_ids if ledger.cases.get(case_id).status in SETTLED}
 
 
 def _bell(settings: Settings, database: Database, bell: str) -> Doorbell:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from core.errors import SetupError
 from core.people import Person
-from ledger.database import SYSTEM, Database, Ledger
+from ledger.database import Database, Ledger
+from ledger.tables import SYSTEM
 
 TOKEN, ADDRESS = "local-token", "local-address"
 

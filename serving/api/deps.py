@@ -9,7 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from core.errors import Unauthenticated
 from core.people import Permission, Person, require
-from ledger.database import SYSTEM
+from ledger.tables import SYSTEM
 from serving.house import House
 
 _bearer = HTTPBearer(auto_error=False, description="A token of `countersign people add`.")

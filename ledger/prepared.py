@@ -1,0 +1,45 @@
+"""Queries built once. Building one costs twice what running it does, and a case takes many.
+
+The workspace is put to every prepared query here, and to every other one by the session: no author of
+a query can forget it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import bindparam, or_
+from sqlalchemy.sql.util import find_tables
+from sqlmodel import Session
+
+from ledger.tables import SYSTEM
+
+R = TypeVar("R")
+
+SCOPED = "scoped"
+"""Execution option of a statement that carries its workspace already."""
+
+
+class Prepared(Generic[R]):
+    """A select whose parameters are `bindparam`s. Its first table holds it to the session's workspace."""
+
+    def __init__(self, statement: Any) -> None:
+        table = find_tables(statement.get_final_froms()[0], include_joins=True)[0]
+        while hasattr(table, "left"):
+            table = table.left
+        workspace = bindparam("workspace", type_=table.c.workspace.type)
+        own = or_(table.c.workspace == workspace, workspace == SYSTEM)
+        self._statement = statement.where(own).execution_options(**{SCOPED: True})
+
+    def all(self, session: Session, **params: Any) -> Sequence[R]:
+        rows: Sequence[R] = self._run(session, params).all()
+        return rows
+
+    def first(self, session: Session, **params: Any) -> R | None:
+        found: R | None = self._run(session, params).first()
+        return found
+
+    def _run(self, session: Session, params: dict[str, Any]) -> Any:
+        result = session.execute(self._statement, {**params, "workspace": session.info["workspace"]})
+        return result.scalars() if len(self._statement.column_descriptions) == 1 else result
