@@ -15,6 +15,8 @@ class Ruled(BaseModel):
     """How a question of the graph was answered: an action to run, or an outcome."""
 
     action_id: str = ""
+    note: str = ""
+    """What the people who approved it wrote, for the agent to read."""
     outcome: ToolOutcome | None = None
 
 
@@ -31,9 +33,10 @@ def ruling(ledger: Ledger, action_id: str) -> Ruled:
     votes = ledger.reviews.votes(review.id)
     match ReviewStatus(review.status):
         case ReviewStatus.APPROVED:
-            return Ruled(action_id=action_id)
+            return Ruled(action_id=action_id, note="; ".join(vote.note for vote in votes if vote.note))
         case ReviewStatus.EDITED:
-            return ruling(ledger, str(review.edited_to))
+            edited = ruling(ledger, str(review.edited_to))
+            return edited.model_copy(update={"note": edited.note or votes[-1].note})
         case ReviewStatus.REJECTED:
             refusal = votes[-1]
             reason = f"{refusal.reason_code}: {refusal.note}".rstrip(": ")

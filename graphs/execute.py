@@ -26,6 +26,8 @@ async def execute(state: Work, runtime: Runtime[Context]) -> Command[Literal["re
             return Command(goto=_ask(state, state["action_id"], outcome.reason, unknown=True))
         if outcome.action_id != action.id and outcome.status is OutcomeStatus.DONE:
             outcome = outcome.model_copy(update={"status": OutcomeStatus.EDITED})
+        if state["note"] and not outcome.reason:
+            outcome = outcome.model_copy(update={"reason": state["note"]})
     told = {**outcome.model_dump(mode="json"), "step_key": action.step_key}
     return Command(update={"outcomes": [told]})
 
@@ -37,6 +39,7 @@ def _ask(work: Work, action_id: str, reason: str, *, unknown: bool) -> Send:
         action_id=action_id,
         effect=work["effect"],
         again=work["again"] + 1,
+        note="",
         reason=reason,
         unknown=unknown,
     )

@@ -28,6 +28,7 @@ async def review(state: Question, runtime: Runtime[Context]) -> Command[Literal[
         action_id=ruled.action_id,
         effect=state["effect"],
         again=state["again"],
+        note=ruled.note,
     )
     return Command(goto=Send("execute", work))
 

@@ -59,6 +59,8 @@ class Work(TypedDict):
     effect: str
     again: int
     """How often people were asked anew because the facts moved."""
+    note: str
+    """What people wrote when they approved it."""
 
 
 class Question(Work):
