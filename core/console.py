@@ -15,7 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("serving.main:up", "Run everything in one process."),
     "demo": ("serving.demo:demo", "Run 200 returns of a generated world through the house."),
     "shop": ("tools.fulfillment.command:shop", "Serve the embedded shop over HTTP."),
-    "world": ("tools.returns.command:world", "Generate worlds of orders and letters."),
+    "world": ("tools.returns.simulated.command:world", "Generate worlds of orders and letters."),
     "submit": ("serving.client_commands:submit", "Open a case."),
     "cases": ("serving.client_commands:cases", "List cases, or show one."),
     "desk": ("desk.command:desk", "Decide what waits for people."),

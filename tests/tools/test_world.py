@@ -17,11 +17,11 @@ from core.money import Money
 from tools.fulfillment.catalog import read_world
 from tools.fulfillment.shop import EmbeddedShop
 from tools.returns import base_rates
-from tools.returns.command import world as command
 from tools.returns.models import Customer, Order, OrderStatus, Reason, Refund, Resolution, Return, ReturnStatus, Variant
 from tools.returns.shop import DIALECT
-from tools.returns.submissions import CYCLE, FRAUDULENT, Kind, Submission
-from tools.returns.world import COLLECTIONS, World, generate, load_world
+from tools.returns.simulated.command import world as command
+from tools.returns.simulated.submissions import CYCLE, FRAUDULENT, Kind, Submission
+from tools.returns.simulated.world import COLLECTIONS, World, generate, load_world
 
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
 

@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from core.money import Money
 from tools.returns import base_rates as rates
-from tools.returns.assortment import MARKETS, Market
 from tools.returns.models import (
     Customer,
     DeclineReason,
@@ -34,6 +33,7 @@ from tools.returns.models import (
     ReturnStatus,
     Variant,
 )
+from tools.returns.simulated.assortment import MARKETS, Market
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from tools.returns.world import MOST_ORDERS, generate
+from tools.returns.simulated.world import MOST_ORDERS, generate
 
 
 @click.group()

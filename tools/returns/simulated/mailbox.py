@@ -12,8 +12,6 @@ from typing import Any
 from core.errors import InvalidInput
 from core.money import Money
 from tools.returns import base_rates as rates
-from tools.returns.assortment import NOUNS
-from tools.returns.letters import Item, Story, write_letter
 from tools.returns.models import (
     Customer,
     FraudSignal,
@@ -24,10 +22,12 @@ from tools.returns.models import (
     Resolution,
     Variant,
 )
-from tools.returns.photos import NO_IMAGE, photo
-from tools.returns.phrases import ORDERS_TO_THE_AGENT
-from tools.returns.submissions import FRAUDULENT, AskedFor, Kind, Submission, Truth, deck
-from tools.returns.trade import pick
+from tools.returns.simulated.assortment import NOUNS
+from tools.returns.simulated.letters import Item, Story, write_letter
+from tools.returns.simulated.photos import NO_IMAGE, photo
+from tools.returns.simulated.phrases import ORDERS_TO_THE_AGENT
+from tools.returns.simulated.submissions import FRAUDULENT, AskedFor, Kind, Submission, Truth, deck
+from tools.returns.simulated.trade import pick
 
 _OUR_FAULT = (Reason.DEFECTIVE, Reason.NOT_AS_DESCRIBED, Reason.WRONG_ITEM)
 _TASTE = (Reason.UNWANTED, Reason.STYLE, Reason.COLOR)

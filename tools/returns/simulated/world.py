@@ -18,8 +18,6 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from core.errors import InvalidInput, SetupError
-from tools.returns.assortment import stock_shelves
-from tools.returns.mailbox import Mailbox
 from tools.returns.models import (
     Customer,
     Exchange,
@@ -31,8 +29,10 @@ from tools.returns.models import (
     Return,
     Variant,
 )
-from tools.returns.submissions import Submission, Truth
-from tools.returns.trade import trade
+from tools.returns.simulated.assortment import stock_shelves
+from tools.returns.simulated.mailbox import Mailbox
+from tools.returns.simulated.submissions import Submission, Truth
+from tools.returns.simulated.trade import trade
 
 FORMAT = "countersign-world"
 VERSION = 1
