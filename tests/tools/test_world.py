@@ -16,9 +16,9 @@ from core.errors import InvalidInput, SetupError
 from core.money import Money
 from tools.fulfillment.catalog import read_world
 from tools.fulfillment.shop import EmbeddedShop
-from tools.returns import base_rates
 from tools.returns.models import Customer, Order, OrderStatus, Reason, Refund, Resolution, Return, ReturnStatus, Variant
 from tools.returns.shop import DIALECT
+from tools.returns.simulated import base_rates
 from tools.returns.simulated.command import world as command
 from tools.returns.simulated.submissions import CYCLE, FRAUDULENT, Kind, Submission
 from tools.returns.simulated.world import COLLECTIONS, World, generate, load_world

@@ -1,1 +1,1 @@
-"""A generated shop with customers who write letters: for the demo, for suites and for tests. No agent sees its truth."""
+"""A generated shop with customers who write letters: for the demo, suites and tests. No agent sees its truth."""

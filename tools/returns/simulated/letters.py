@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 
-from tools.returns import phrases
 from tools.returns.models import Reason, Resolution
+from tools.returns.simulated import phrases
 
 PLURAL = (
     "chinos jeans leggings pyjamas trunks shoes sneakers boots loafers heels sandals slippers headphones earbuds bulbs "

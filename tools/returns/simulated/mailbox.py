@@ -11,7 +11,6 @@ from typing import Any
 
 from core.errors import InvalidInput
 from core.money import Money
-from tools.returns import base_rates as rates
 from tools.returns.models import (
     Customer,
     FraudSignal,
@@ -22,6 +21,7 @@ from tools.returns.models import (
     Resolution,
     Variant,
 )
+from tools.returns.simulated import base_rates as rates
 from tools.returns.simulated.assortment import NOUNS
 from tools.returns.simulated.letters import Item, Story, write_letter
 from tools.returns.simulated.photos import NO_IMAGE, photo

@@ -8,8 +8,8 @@ from random import Random
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.money import Money
-from tools.returns import base_rates as rates
 from tools.returns.models import FraudSignal, Reason, Resolution
+from tools.returns.simulated import base_rates as rates
 
 CYCLE = 200
 """Every run of so many submissions has the same mix; the order within is shuffled."""

@@ -11,7 +11,6 @@ from random import Random
 from typing import TypeVar
 
 from core.money import Money
-from tools.returns import base_rates as rates
 from tools.returns.models import (
     Customer,
     DeclineReason,
@@ -33,6 +32,7 @@ from tools.returns.models import (
     ReturnStatus,
     Variant,
 )
+from tools.returns.simulated import base_rates as rates
 from tools.returns.simulated.assortment import MARKETS, Market
 
 T = TypeVar("T")
