@@ -1,0 +1,1 @@
+"""A user of the retail benchmark wants something changed."""
