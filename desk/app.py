@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from textual import events
 from textual.app import App, SystemCommand
@@ -18,7 +19,7 @@ from desk.themes import DARK, LIGHT
 
 class DeskApp(App[None]):
     TITLE = "Countersign desk"
-    CSS_PATH = "desk.tcss"
+    CSS_PATH = Path(__file__).with_name("desk.tcss")
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(self, session: Session, *, light: bool = False) -> None:

@@ -30,6 +30,7 @@ class DeskClient:
             base_url=f"{connection.url}/api/v1",
             headers={"Authorization": f"Bearer {connection.token}"},
             timeout=timeout_s,
+            verify=connection.url.startswith("https"),  # reading the certificates of the world takes a while
         )
 
     async def __aenter__(self) -> Self:

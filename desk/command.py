@@ -273,5 +273,9 @@ def picture(context: click.Context, out: Path, width: int, height: int, light: b
     connection = _connection(context)
     from desk.picture import take_picture
 
-    asyncio.run(take_picture(connection, out, width=width, height=height, light=light))
+    svg = asyncio.run(take_picture(connection, width=width, height=height, light=light))
+    try:
+        out.write_text(svg, encoding="utf-8")
+    except OSError as error:
+        raise SetupError(f"{out} can't be written: {error.strerror}.", hint="Choose another file.") from error
     click.echo(f"{out} is written.")

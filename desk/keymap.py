@@ -112,9 +112,8 @@ def why_not(action: Action, now: Situation) -> str:
     return ""
 
 
-def footer(now: Situation, width: int) -> list[tuple[Action, bool]]:
-    """What the last line shows, in its order, with whether each may run; six and help on a narrow screen."""
-    ranked = sorted((action for action in ACTIONS if action.footer), key=lambda action: action.footer)
-    if width < 100:
-        ranked = [*ranked[:6], BY_ID["help"]]
-    return [(action, not why_not(action, now)) for action in ranked]
+def footer(now: Situation, width: int) -> list[Action]:
+    """What the last line shows: what may run now, in its order; six and help on a narrow screen."""
+    *ranked, last = sorted((action for action in ACTIONS if action.footer), key=lambda action: action.footer)
+    running = [action for action in ranked if not why_not(action, now)]
+    return [*(running[:6] if width < 100 else running), last]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from pathlib import Path
 
 from core.errors import SetupError
 from desk.app import DeskApp
@@ -16,8 +15,8 @@ from desk.session import open_session
 _PATIENCE_S = 15.0
 
 
-async def take_picture(connection: Connection, out: Path, *, width: int, height: int, light: bool = False) -> None:
-    """Writes an SVG of the desk with its first case open. Raises `SetupError` where it can't."""
+async def take_picture(connection: Connection, *, width: int, height: int, light: bool = False) -> str:
+    """An SVG of the desk with its first case open. Raises `SetupError` if it does not come up."""
     async with DeskClient(connection) as client:
         await client.me()
         app = DeskApp(open_session(client), light=light)
@@ -34,13 +33,11 @@ async def take_picture(connection: Connection, out: Path, *, width: int, height:
             app.queue_screen.tick()
             await pilot.pause()
             svg = standalone(app.export_screenshot(title="countersign desk"))
-    try:
-        out.write_text(svg, encoding="utf-8")
-    except OSError as error:
-        raise SetupError(f"{out} can't be written: {error.strerror}.", hint="Choose another file.") from error
+    return svg
 
 
 def standalone(svg: str) -> str:
     """Without fonts from a server: a picture in a document fetches nothing."""
+    svg = svg.replace("<svg ", '<svg xml:space="preserve" ', 1)
     svg = re.sub(r"@font-face\s*{.*?}", "", svg, flags=re.DOTALL)
     return svg.replace("Fira Code", "DejaVu Sans Mono, Menlo, Consolas")

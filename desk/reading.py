@@ -18,14 +18,18 @@ from core.wire import ApprovalDetail, ApprovalSummary, FactView, TraceEntry
 SOON_S = 300
 """From here on the clock is shown as urgent, in seconds."""
 
+_JOINERS = "\u00ad\u200b\u200c\u200d\ufeff"
+
 
 def clean(text: str) -> str:
-    """Without control characters and direction marks: a customer's text can't move the cursor or hide words."""
-    kept = (
-        c if c == "\n" or unicodedata.category(c) not in {"Cc", "Cf"} else " " if c == "\t" else ""
-        for c in text.replace("\r\n", "\n").replace("\r", "\n")
-    )
-    return "".join(kept)
+    """Control and direction marks become `�`: text from outside can't steer the terminal, nor hide that it tried."""
+
+    def shown(c: str) -> str:
+        if c == "\n" or unicodedata.category(c) not in {"Cc", "Cf"}:
+            return c
+        return " " if c == "\t" else "" if c in _JOINERS else "�"
+
+    return "".join(map(shown, text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
 def money_in(value: JSON) -> Money | None:

@@ -24,6 +24,7 @@ class Rejection(NamedTuple):
 
 
 class RejectScreen(ModalScreen[Rejection | None]):
+    AUTO_FOCUS = ""  # digits are answers, not text, until the note is asked for
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "back"),
         Binding("tab,n", "note", "note"),
@@ -43,9 +44,6 @@ class RejectScreen(ModalScreen[Rejection | None]):
             yield Static("\n".join(lines), markup=False, id="reasons")
             yield Input(self._note, placeholder="Note for the agent and the file (Tab to write one)", id="note")
             yield Static("digit rejects · Tab note · Esc back", classes="hint", markup=False)
-
-    def on_mount(self) -> None:
-        self.set_focus(None)
 
     @property
     def note(self) -> str:

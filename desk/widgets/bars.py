@@ -55,14 +55,14 @@ class KeyBar(Static):
     def __init__(self) -> None:
         super().__init__(id="keys", markup=False)
 
-    def show(self, actions: Sequence[tuple[Action, bool]]) -> None:
+    def show(self, actions: Sequence[Action]) -> None:
         colours = self.app.theme_variables
         text, used = Text(" ", no_wrap=True), 1
-        for action, may_run in actions:
+        for action in actions:
             part = f"{action.key} {action.label}"
             if used + cell_len(part) + 2 > self.size.width:
                 break
-            text.append(action.key, f"bold {colours['accent']}" if may_run else "dim strike")
-            text.append(f" {action.label}  ", "" if may_run else "dim strike")
+            text.append(action.key, f"bold {colours['accent']}")
+            text.append(f" {action.label}  ")
             used += cell_len(part) + 2
         self.update(text)

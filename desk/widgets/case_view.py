@@ -124,7 +124,8 @@ class CaseView(Vertical):
             return
         row, now, colours = self.row, self._now(), self.app.theme_variables
         title = f"{row.tool}  {row.money or ''}".rstrip()
-        text = Text(f"{title}\n", "bold")
+        text = Text()
+        text.append(f"{title}\n", "bold")
         text.append(f"{reading.clean(row.described)}\n")
         text.append(" · ".join(each for each in (reading.clean(row.subject), row.case_id) if each) + "\n", "dim")
         if self.settled is not None:
@@ -133,7 +134,11 @@ class CaseView(Vertical):
         else:
             clock = countdown(row.due_at, now)
             tone = {Urgency.LATE: "error", Urgency.SOON: "warning"}.get(clock.urgency)
-            due = f"{clock.glyph} {clock.text} left" if clock.urgency is not Urgency.LATE else f"!! late {clock.text}"
+            due = (
+                f"{clock.glyph} {clock.text} left"
+                if clock.urgency is not Urgency.LATE
+                else f"!! late by {clock.text[1:]}"
+            )
             text.append(due.strip(), colours[tone] if tone else "")
             text.append(f" · {'/'.join(row.groups)}")
             held = holder(row, now)

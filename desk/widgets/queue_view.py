@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from rich.cells import set_cell_size
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -170,15 +170,17 @@ class QueueView(ScrollView, can_focus=True, inherit_bindings=False):
         urgency = "" if clock.urgency is Urgency.CALM else clock.urgency.value
         mark = "*" if held and held == self._person() else "@" if held else "+" if row.id in self.fresh else " "
         money = str(row.money) if row.money else ""
-        tool = set_cell_size(row.tool, min(18, max(width - 40, 8)))
+        tool = _fit(row.tool, min(18, max(width - 38, 8)))
+        about = clean(f"{row.subject or row.described}  {row.reason}").replace("\n", " ")
         return [
             (pointer, ""),
             (mark, {"*": "mine", "@": "quiet", "+": "fresh"}.get(mark, "")),
             (f"{clock.glyph:<2} {clock.text:>6} ", urgency),
-            (f"{money:>12} ", ""),
+            (f"{money:>11} ", ""),
             (f"{tool} ", ""),
-            (
-                set_cell_size(clean(row.subject or row.described).replace("\n", " "), max(width - 25 - len(tool), 0)),
-                "quiet",
-            ),
+            (_fit(about, max(width - 25 - len(tool), 1)), "quiet"),
         ]
+
+
+def _fit(text: str, width: int) -> str:
+    return set_cell_size(text, width) if cell_len(text) <= width else f"{set_cell_size(text, width - 1)}…"

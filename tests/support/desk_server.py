@@ -76,7 +76,10 @@ class DeskServer:
         """What the next request on an approval is refused with, by `id` or `id/verb`."""
         self.lose_answers = 0
         """So many decisions are taken, and their answers lost."""
+        self.token = TOKEN
         self.streaming = True
+        self.muted = False
+        """Streams stay open and say nothing, as over a bad line."""
         self._answers: dict[str, dict[str, Any]] = {}
         self._news = asyncio.Event()
 
@@ -198,7 +201,7 @@ class DeskServer:
 
     def _admit(self, request: Request) -> None:
         self.requests.append(f"{request.method} {request.url.path.removeprefix('/api/v1')}")
-        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+        if request.headers.get("authorization") != f"Bearer {self.token}":
             raise Unauthenticated("This token is not known.", hint="Make one with `countersign people token`.")
         if not self.streaming and request.url.path.endswith(("/events", "/status")):
             raise _Down("It is being restarted.")
@@ -285,7 +288,7 @@ class DeskServer:
         replaying = True
         while self.streaming:
             self._news.clear()
-            for entry in self.trace[after:]:
+            for entry in self.trace[after:] if not self.muted else ():
                 yield f"event: {entry.type}\nid: {entry.seq}\ndata: {entry.model_dump_json()}\n\n"
             after = len(self.trace)
             if replaying:
@@ -319,7 +322,7 @@ async def serving(server: DeskServer) -> AsyncIterator[DeskServer]:
     config = uvicorn.Config(server.app(), host="127.0.0.1", port=0, log_level="critical", lifespan="off")
     running = uvicorn.Server(config)
     task = asyncio.create_task(running.serve())
-    while not running.started:
+    while not running.started:  # noqa: ASYNC110 - uvicorn has only a flag
         await asyncio.sleep(0.005)
     server.url = f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
     try:
