@@ -1,0 +1,85 @@
+# make setup   an environment of this project's own, in .venv (all other targets do it first)
+# make demo    200 returns through the whole house      make desk    decide what waits for people
+# make test    the tests            make check   style, types, floors and tests
+# make bench   speed, beside floors make lock    pin requirements anew (UPGRADE=1: newest)
+# make clean   remove what make made; data in .countersign stays
+#
+# Needs Python 3.11 or later, make and git. Another Python: make setup PYTHON=python3.13
+
+PYTHON ?= python3
+ARGS ?=
+
+FLOORS := core ledger engine policies tools agents graphs serving desk evals
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+UV := $(VENV)/.uv
+
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help setup demo desk test check bench lock clean
+
+help:
+	@sed -n '/^# make/s/^# //p' Makefile
+
+setup: $(READY)
+
+demo: $(READY)
+	@$(BIN)/countersign demo $(ARGS)
+
+desk: $(READY)
+	@$(BIN)/countersign demo desk $(ARGS)
+
+test: $(READY)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(READY)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENV) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf benchmarks/out evals/out
+	find $(FLOORS) tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment: the system's Python makes it, pip brings uv by its hash, uv brings the rest by theirs.
+# Bytecode is compiled here, because a machine may be set to write none: it would compile 1,200 modules
+# anew at every start.
+
+$(UV): requirements/uv.txt
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON) here. Install Python 3.11 or later:" \
+	  "apt-get install python3 python3-venv" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed," \
+	  "and $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make setup PYTHON=python3.13" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) can't make an environment: its venv" \
+	  "module is missing. Install it: apt-get install python3-venv" >&2; exit 2; }
+	@echo "Making an environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(READY): $(UV) requirements/app.txt pyproject.toml
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements/app.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --offline --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q $(FLOORS)
+	@touch $@
+
+# One file for each environment, with hashes and without addresses. `app` runs anywhere; the others hold
+# wheels for Linux on x86-64.
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+  --python $(BIN)/python --python-version 3.11 --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+
+lock: $(UV)
+	echo uv | $(COMPILE) --no-config -o requirements/uv.txt - >/dev/null
+	$(COMPILE) --no-config --extra dev -o requirements/app.txt pyproject.toml >/dev/null
+	$(COMPILE) --constraints requirements/app.txt --extra dev --extra evals --extra proofs --extra postgres \
+	  --extra bus --extra vision -o requirements/full.txt pyproject.toml >/dev/null
+	$(COMPILE) --extra gpu -o requirements/gpu.txt pyproject.toml >/dev/null
+	$(COMPILE) --extra speech -o requirements/speech.txt pyproject.toml >/dev/null
