@@ -10,7 +10,7 @@ from core.wire import ApprovalSummary
 Meets = Callable[[ApprovalSummary], bool]
 
 _PARTS: dict[str, Callable[[ApprovalSummary], str]] = {
-    "action": lambda row: f"{row.tool} {row.described}",
+    "action": lambda row: row.tool,
     "group": lambda row: " ".join([*row.groups, *row.roles]),
     "kind": lambda row: row.kind,
     "by": lambda row: row.claimed_by,

@@ -31,7 +31,6 @@ class Field:
     choices: tuple[str, ...] = ()
     optional: bool = False
     """May be null: an empty text stands for it."""
-    about: str = ""
 
     def shown(self, value: JSON) -> str:
         """The value as text that `read` takes back."""
@@ -93,9 +92,9 @@ def _object(root: Mapping[str, Any], schema: Mapping[str, Any], value: Mapping[s
         if _kind(each) is Input.JSON and each.get("properties") and isinstance(inner, dict):
             found += _object(root, each, inner, where)
         else:
-            choices = tuple(str(choice) for choice in each.get("enum", ()))
-            about = str(raw.get("description", ""))
-            found.append(Field(where, _kind(each), choices, optional, about))
+            kind = _kind(each)
+            choices = {Input.CHOICE: tuple(each.get("enum", ())), Input.BOOLEAN: ("no", "yes")}.get(kind, ())
+            found.append(Field(where, kind, choices, optional))
     return found
 
 

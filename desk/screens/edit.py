@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Checkbox, Input, Select, Static
+from textual.widgets import Input, Select, Static
 
 from core.actions import JSON
 from core.errors import InvalidInput
@@ -20,8 +20,8 @@ from desk import forms
 from desk.forms import Change, Field
 from desk.reading import headline
 
-_PLACEHOLDERS = {
-    forms.Input.MONEY: "150.00 USD",
+_HINTS = {
+    forms.Input.MONEY: "as in 150.00 USD",
     forms.Input.INTEGER: "a whole number",
     forms.Input.JSON: "JSON",
 }
@@ -54,32 +54,22 @@ class EditScreen(ModalScreen[dict[str, JSON] | None]):
                 "Tab next · Ctrl+S shows the difference · Esc back (the draft is kept)", classes="hint", markup=False
             )
 
-    def _widget(self, number: int, field: Field) -> Input | Select[str] | Checkbox:
+    def _widget(self, number: int, field: Field) -> Input | Select[str]:
         text = self._draft.get(field.path, field.shown(forms.get(self._detail.args, field.path)))
         name = f"field-{number}"
-        match field.input:
-            case forms.Input.BOOLEAN if not field.optional:
-                return Checkbox("yes", text == "yes", id=name)
-            case forms.Input.CHOICE:
-                chosen = text if text in field.choices else Select.NULL
-                options = [(choice, choice) for choice in field.choices]
-                return Select(options, value=chosen, allow_blank=field.optional or chosen is Select.NULL, id=name)
-            case _:
-                return Input(text, placeholder=_PLACEHOLDERS.get(field.input, ""), id=name)
+        if not field.choices:
+            hint = f"none; {_HINTS.get(field.input, '')}" if field.optional else _HINTS.get(field.input, "")
+            return Input(text, placeholder=hint, id=name, compact=True)
+        chosen = text if text in field.choices else Select.NULL
+        blank = field.optional or chosen is Select.NULL
+        return Select([(each, each) for each in field.choices], value=chosen, allow_blank=blank, id=name, compact=True)
 
     def _texts(self) -> dict[str, str]:
         texts: dict[str, str] = {}
         for number, field in enumerate(self._fields):
             widget = self.query_one(f"#field-{number}")
-            match widget:
-                case Checkbox():
-                    text = "yes" if widget.value else "no"
-                case Select():
-                    text = "" if widget.value is Select.NULL else str(widget.value)
-                case Input():
-                    text = widget.value
-                case _:
-                    continue
+            assert isinstance(widget, (Input, Select))  # made by `_widget`
+            text = "" if widget.value is Select.NULL else str(widget.value)
             if text != field.shown(forms.get(self._detail.args, field.path)):
                 texts[field.path] = text
         return texts
@@ -140,7 +130,7 @@ class DifferenceScreen(ModalScreen[bool]):
         for change in self._changes:
             table.add_row(Text(change.path), Text(change.old), "→", Text(change.new, "bold"))
         with Vertical(classes="dialog wide"):
-            yield Static(f"Is that it? {headline(self._detail.approval)}", classes="title", markup=False)
+            yield Static(f"The difference: {headline(self._detail.approval)}", classes="title", markup=False)
             yield Static(table, id="difference")
             yield Static(
                 "Policy judges it anew; where it asks for people, somebody else has to approve it.\n"

@@ -11,6 +11,7 @@ from textual import events, work
 from core.actions import JSON
 from core.errors import CountersignError
 from core.wire import ApprovalDetail, ApprovalSummary
+from desk import forms
 from desk.ballots import Ballot, ballot
 from desk.feed import Link
 from desk.keymap import BY_ID, why_not
@@ -113,6 +114,9 @@ class QueueScreen(BrowseScreen):
     def action_edit(self) -> None:
         detail = self._meant("edit")
         if detail is None:
+            return
+        if not forms.fields(detail.args_schema, detail.args):
+            self.notify("Nothing can be edited here: approve or reject it.", severity="warning", markup=False)
             return
         draft = self.session.drafts.setdefault(detail.approval.id, {})
 
