@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
 _FILLING = (
@@ -25,7 +26,7 @@ class Item:
 
     line_id: str
     title: str
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict, hash=False)
     bought: int = 1
 
 
@@ -64,6 +65,7 @@ def _own_options(item: Item, group: Sequence[Item]) -> frozenset[str]:
     return option_words(item) - others
 
 
+@lru_cache(maxsize=1024)
 def option_words(item: Item) -> frozenset[str]:
     values = [str(value).lower() for value in item.options.values()]
     return frozenset(values) | frozenset(long for long, short in _SIZES.items() if short in values)
@@ -74,10 +76,12 @@ def distinctive(item: Item, items: Sequence[Item]) -> frozenset[str]:
     return (title_words(item) | option_words(item)) - others
 
 
+@lru_cache(maxsize=1024)
 def title_words(item: Item) -> frozenset[str]:
     return frozenset(stem(word) for word in WORD.findall(item.title.lower())) - _GENERIC
 
 
+@lru_cache(maxsize=1024)
 def head(item: Item) -> str:
     """The noun of a title: the last telling word before a comma or a `with`."""
     words = [stem(word) for word in WORD.findall(re.split(r",| with | for ", item.title.lower())[0])]
@@ -85,6 +89,7 @@ def head(item: Item) -> str:
     return telling[-1] if telling else item.title.lower()
 
 
+@lru_cache(maxsize=8192)
 def stem(word: str) -> str:
     """Singular and without its spelling variants, roughly, and the same way for titles and letters."""
     word = word.removesuffix("'s")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from agents.returns.goods import Item, alike, mentioned, name
 from agents.returns.phrases import is_content, plain, reason_in
@@ -49,6 +51,12 @@ class Reading:
     question: str = ""
 
 
+class _Said(NamedTuple):
+    clause: str
+    of: Sequence[Item]
+    """The items that it mentions."""
+
+
 def order_ids(letter: str) -> list[str]:
     """Every order number that the writer names, in the shop's spelling, each once; else those of quoted mail."""
     return _ids(body(letter)) or _ids(letter)
@@ -79,33 +87,38 @@ def body(letter: str) -> str:
 
 
 def read_letter(letter: str, items: Sequence[Item]) -> Reading:
-    """What of the order the letter wants to give back."""
-    text = _without_ids(plain(body(letter)))
-    clauses = [clause for clause in _CLAUSE.split(text) if clause and clause.strip()]
+    """What of the order the letter wants to give back. A case asks at every turn, so it is remembered."""
+    return _read(letter, tuple(items))
+
+
+@lru_cache(maxsize=256)
+def _read(letter: str, items: tuple[Item, ...]) -> Reading:
     if not items:
         return Reading(question="Which items does the customer mean? The order has none that could be returned.")
-    if _ALL_OF_IT.search(text) and not any(is_content(clause) and mentioned(clause, items) for clause in clauses):
-        return Reading(tuple(Meant(i.line_id, i.bought, _reason(i, clauses, items)) for i in items))
-    meant = _meant(clauses, items)
+    text = _without_ids(plain(body(letter)))
+    clauses = [clause for clause in _CLAUSE.split(text) if clause and clause.strip()]
+    said = [_Said(clause, mentioned(clause, items)) for clause in clauses]
+    if _ALL_OF_IT.search(text) and not any(one.of and is_content(one.clause) for one in said):
+        return Reading(tuple(Meant(i.line_id, i.bought, _reason(i, said)) for i in items))
+    meant = _meant(said, items)
     if isinstance(meant, str):
         return Reading(question=meant)
     lines = []
     for item in meant:
-        about = [clause for clause in clauses if item in mentioned(clause, items)]
+        about = [one.clause for one in said if item in one.of]
         pieces = quantity(item, about, clauses, items)
         if pieces is None:
             return Reading(question=f"How many of the {item.bought} '{name(item)}' does the customer want to return?")
-        lines.append(Meant(item.line_id, pieces, _reason(item, clauses, items)))
+        lines.append(Meant(item.line_id, pieces, _reason(item, said)))
     return Reading(tuple(lines))
 
 
-def _meant(clauses: Sequence[str], items: Sequence[Item]) -> list[Item] | str:
+def _meant(said: Sequence[_Said], items: Sequence[Item]) -> list[Item] | str:
     """The items that go back, or the question to ask."""
     wanted: list[Item] = []
     kept: list[Item] = []
     unclear = ""
-    for clause in clauses:
-        found = mentioned(clause, items)
+    for clause, found in said:
         if not found:
             continue
         if is_content(clause):
@@ -135,17 +148,16 @@ def _means_all(group: Sequence[Item], clause: str) -> bool:
     return bool(_ALL.search(clause))
 
 
-def _reason(item: Item, clauses: Sequence[str], items: Sequence[Item]) -> Reason:
+def _reason(item: Item, said: Sequence[_Said]) -> Reason:
     """From the clauses about this item and those after them that name none; else from the whole letter."""
     about: list[str] = []
     on_it = False
-    for clause in clauses:
-        found = mentioned(clause, items)
+    for clause, found in said:
         on_it = item in found if found else on_it
         if on_it:
             about.append(clause)
     reason = reason_in(". ".join(about))
-    return reason if reason is not Reason.UNKNOWN else reason_in(". ".join(clauses))
+    return reason if reason is not Reason.UNKNOWN else reason_in(". ".join(one.clause for one in said))
 
 
 def _without_ids(text: str) -> str:

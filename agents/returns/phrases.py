@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from tools.returns.models import Reason, Resolution
 
@@ -117,6 +118,7 @@ def score(text: str) -> dict[Reason, int]:
     return scores
 
 
+@lru_cache(maxsize=1024)
 def reason_in(text: str) -> Reason:
     """The reason that most speaks for, UNKNOWN where nothing does, OTHER where both sizes do."""
     scores = score(text)
@@ -127,6 +129,7 @@ def reason_in(text: str) -> Reason:
     return Reason.OTHER if best[:2] == [Reason.SIZE_TOO_SMALL, Reason.SIZE_TOO_LARGE] else best[0]
 
 
+@lru_cache(maxsize=1024)
 def wanted_in(text: str) -> Resolution | None:
     """What the customer asks for first and does not refuse; None where they leave it to us."""
     found: list[tuple[int, Resolution]] = []
