@@ -57,5 +57,6 @@ def require(person: Person, permission: Permission) -> None:
     if may(person, permission):
         return
     holders = sorted(role for role, has in ROLES.items() if permission in has)
-    missing = " or ".join(holders) if holders else "a reviewer role, such as returns_reviewer"
-    raise Forbidden(f"{person.id} may not {permission}.", hint=f"It takes the role {missing}.", missing_role=missing)
+    missing = " or ".join(holders)
+    hint = f"It takes the role {missing}." if holders else "It takes a role that the policy asks for."
+    raise Forbidden(f"{person.id} may not {permission}.", hint=hint, missing_role=missing)
