@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,18 @@ class Outside:
 
 
 @dataclass(frozen=True)
+class Rehearsal:
+    """A generated world to play a kind in: what is there before, what comes in, who decides."""
+
+    records: Mapping[str, Sequence[Mapping[str, JSON]]]
+    """What the system of record begins with, by collection."""
+    requests: Sequence[tuple[str, Mapping[str, JSON]]]
+    """Request key and payload of each case."""
+    people: Mapping[str, frozenset[str]]
+    """Reviewers by name, with their roles."""
+
+
+@dataclass(frozen=True)
 class TaskKind:
     name: str
     title: str
@@ -52,3 +65,5 @@ class TaskKind:
     build: Callable[[], StateGraph[CaseState, Context, CaseState, CaseState]]
     handover: Callable[[str], tuple[str, dict[str, JSON]]]
     """The call that puts a case before a person, from the question to ask."""
+    rehearse: Callable[[int, int, datetime], Rehearsal] | None = None
+    """From a seed, a number of cases and a moment: what `countersign demo` plays."""

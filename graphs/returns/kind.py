@@ -9,6 +9,7 @@ from core.actions import JSON
 from graphs.catalog import book_of
 from graphs.kind import TaskKind
 from graphs.returns.graph import build
+from graphs.returns.rehearsal import rehearse
 from tools.returns.facts import FACTS, ReturnsFacts
 from tools.returns.shop import DIALECT
 from tools.returns.tools import returns_tools
@@ -36,4 +37,5 @@ KIND = TaskKind(
     book=book_of("returns"),
     build=build,
     handover=_handover,
+    rehearse=rehearse,
 )
