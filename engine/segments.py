@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import timedelta
+from weakref import WeakValueDictionary
 
 from core.errors import CountersignError, ModelUnavailable, ProviderUnavailable
 from core.ports import CaseView, Runner, SegmentResult
@@ -44,15 +45,14 @@ class Segments:
         self._stream = stream
         self._rates = rates
         self._attempts = attempts
-        self._running: dict[str, asyncio.Lock] = {}
+        self._running: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """A lock lives as long as somebody holds it or waits for it."""
 
     async def work(self, workspace: str, case_id: str) -> None:
         """Works off the inbox of a case. Safe to call at any time, for any case, any number of times."""
         lock = self._running.setdefault(case_id, asyncio.Lock())
         async with lock:
             await self._work(workspace, case_id)
-        if not lock.locked():
-            self._running.pop(case_id, None)
 
     async def _work(self, workspace: str, case_id: str) -> None:
         while (begun := await self._database.write(workspace, lambda ledger: self._begin(ledger, case_id))) is not None:

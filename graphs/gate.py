@@ -64,7 +64,12 @@ def _check(call: PlannedCall, case: dict[str, Any], context: Context) -> Propose
 
 def _route(case: dict[str, Any], action: ProposedAction, ruling: Ruling) -> Send | ToolOutcome:
     work = Work(
-        case=case, action=action.model_dump(mode="json"), action_id=action.id, effect=ruling.effect, again=0, note=""
+        case=case,
+        action=action.model_dump(mode="json"),
+        action_id=action.id,
+        effect=ruling.effect.value,
+        again=0,
+        note="",
     )
     match ruling.verdict:
         case Allow():

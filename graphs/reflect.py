@@ -19,6 +19,8 @@ _NEW_PLAN = (OutcomeStatus.DENIED, OutcomeStatus.REJECTED, OutcomeStatus.EDITED,
 
 async def reflect(state: CaseState, runtime: Runtime[Context]) -> Command[Literal["plan", "act"]]:
     by_step = {str(outcome["step_key"]): outcome for outcome in state["outcomes"]}
+    if any(call["step_key"] not in by_step for call in state["calls"]):
+        return Command()  # a deferred node does not wait for what a review sends on; the last of these comes here again
     answers, troubled = [], False
     plan = [dict(step) for step in state["plan"]]
     spent = state["spent"]
