@@ -24,7 +24,7 @@ _REVIEW = frozenset({Permission.READ, Permission.CLAIM, Permission.DECIDE})
 ROLES: dict[str, frozenset[Permission]] = {
     "viewer": frozenset({Permission.READ}),
     "service": frozenset({Permission.SUBMIT, Permission.READ}),
-    "operator": frozenset({Permission.READ, Permission.SUBMIT, Permission.OPERATE}),
+    "operator": _REVIEW | {Permission.SUBMIT, Permission.OPERATE},  # decides what the house itself asks
     "compliance": frozenset({Permission.READ, Permission.AUDIT}),
     "admin": frozenset({Permission.READ, Permission.AUDIT, Permission.GOVERN}),
 }

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func
+from sqlalchemy import ColumnElement, bindparam, func
 from sqlmodel import Session, col, select
 
 from core.errors import KeyReused, NotFound
 from core.ids import digest, new_id
-from core.states import CaseStatus, move_case
+from core.states import CaseStatus, Desired, move_case
 from ledger.prepared import Prepared
 from ledger.tables import CaseRow, InboxRow
 
@@ -28,6 +28,14 @@ _UNPROCESSED: Prepared[InboxRow] = Prepared(
 _BACKLOG: Prepared[int] = Prepared(
     select(func.count()).select_from(InboxRow).where(col(InboxRow.processed_at).is_(None))
 )
+
+
+def _listens() -> ColumnElement[bool]:
+    """A case that takes up an event: not one that people stopped, unless they want its end."""
+    stopped = col(CaseRow.status).in_([CaseStatus.PAUSED, CaseStatus.FAILED])
+    return col(CaseRow.status).in_([CaseStatus.OPEN, CaseStatus.RUNNING, CaseStatus.WAITING]) | (
+        stopped & (col(CaseRow.desired) == Desired.CANCEL)
+    )
 
 
 class Cases:
@@ -118,8 +126,7 @@ class Cases:
         found = (
             select(CaseRow.workspace, CaseRow.id)
             .join(InboxRow, col(CaseRow.id) == col(InboxRow.case_id))
-            .where(col(InboxRow.processed_at).is_(None))
-            .where(col(CaseRow.status).in_([CaseStatus.OPEN, CaseStatus.RUNNING, CaseStatus.WAITING]))
+            .where(col(InboxRow.processed_at).is_(None), _listens())
             .distinct()
             .limit(limit)
         )
@@ -143,7 +150,12 @@ class Cases:
     def moving(self) -> set[str]:
         """Cases that a segment works on, or will soon."""
         found = select(CaseRow.id).where(col(CaseRow.status).in_([CaseStatus.OPEN, CaseStatus.RUNNING]))
-        return set(self._session.exec(found))
+        called = (
+            select(CaseRow.id)
+            .join(InboxRow, col(CaseRow.id) == col(InboxRow.case_id))
+            .where(col(InboxRow.processed_at).is_(None), _listens())
+        )
+        return {*self._session.exec(found), *self._session.exec(called)}
 
     def by_status(self) -> dict[str, int]:
         found = select(CaseRow.status, func.count()).group_by(CaseRow.status)
