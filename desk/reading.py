@@ -148,9 +148,11 @@ def book_words(book: dict[str, str]) -> str:
     return f"{book.get('policy', 'policy')} {version} ({digest[:8]})".replace(" ()", "")
 
 
-def _rule(match: RuleMatch) -> list[Line]:
+def _rule(match: RuleMatch, said: str = "") -> list[Line]:
+    """`said` was told already, and is not told again."""
     watched = " (only watched)" if match.monitor else ""
-    lines = [Line(f"{match.decides}{watched}: {clean(match.reason)} [{match.rule}]")]
+    reason = "" if match.reason in said else f": {clean(match.reason)}"
+    lines = [Line(f"rule {match.rule} says {match.decides}{watched}{reason}")]
     if match.cite:
         lines.append(Line(f"  § {clean(match.cite)}", Tone.QUIET))
     return lines
@@ -180,7 +182,7 @@ def evidence(detail: ApprovalDetail) -> list[Section]:
     why = [Line(clean(row.reason), Tone.STRONG)]
     for match in detail.matches:
         if not match.monitor and match.decides != "allow":
-            why += _rule(match)
+            why += _rule(match, said=row.reason)
     why.append(Line(f"policy {book_words(detail.book)}", Tone.QUIET))
     sections = [
         _section("for", [Line(f"+ {clean(each)}", Tone.GOOD) for each in detail.evidence_for] or ["nothing found"]),
@@ -242,7 +244,7 @@ def trace(entries: Sequence[TraceEntry]) -> list[Section]:
     lines: list[Line] = []
     for entry in entries:
         told = [
-            words(value)
+            _brief(value)
             for name, value in entry.body.items()
             if name not in _HIDDEN and value not in ("", None, {}, [])
         ]
@@ -252,6 +254,14 @@ def trace(entries: Sequence[TraceEntry]) -> list[Section]:
             brief = " · ".join(told).replace("\n", " ")
             lines.append(Line(f"  {brief[:240]}{'…' if len(brief) > 240 else ''}", Tone.QUIET))
     return [_section("trace", lines or ["nothing yet"])]
+
+
+def _brief(value: JSON) -> str:
+    if isinstance(value, dict) and money_in(value) is None:
+        return ", ".join(f"{path} {words(each)}" for path, each in flat(value))
+    if isinstance(value, list) and any(isinstance(each, dict) for each in value):
+        return f"{len(value)} entries"
+    return words(value)
 
 
 def headline(row: ApprovalSummary) -> str:

@@ -19,6 +19,9 @@ from core.wire import ApprovalSummary
 from desk.reading import Urgency, clean, countdown, holder
 from desk.store import Settled
 
+_LEAST_REASON = 12
+"""Cells that have to be left for the reason of a row, or it is left out."""
+
 Cell = tuple[str, str]
 """Text and the component class that colours it; the class is empty for plain text."""
 
@@ -171,14 +174,17 @@ class QueueView(ScrollView, can_focus=True, inherit_bindings=False):
         mark = "*" if held and held == self._person() else "@" if held else "+" if row.id in self.fresh else " "
         money = str(row.money) if row.money else ""
         tool = _fit(row.tool, min(18, max(width - 38, 8)))
-        about = clean(f"{row.subject or row.described}  {row.reason}").replace("\n", " ")
+        room = max(width - 25 - len(tool), 1)
+        about = clean(row.subject or row.described).replace("\n", " ")
+        if room - cell_len(about) > _LEAST_REASON:
+            about += f"  {clean(row.reason)}".replace("\n", " ")
         return [
             (pointer, ""),
             (mark, {"*": "mine", "@": "quiet", "+": "fresh"}.get(mark, "")),
             (f"{clock.glyph:<2} {clock.text:>6} ", urgency),
             (f"{money:>11} ", ""),
             (f"{tool} ", ""),
-            (_fit(about, max(width - 25 - len(tool), 1)), "quiet"),
+            (_fit(about, room), "quiet"),
         ]
 
 
