@@ -96,18 +96,19 @@ class SuiteReport(BaseModel):
 
     def _errors(self, title: str, *, by_design: bool) -> Iterator[str]:
         found = [(task.id, each) for task in self.tasks for each in task.errors if each.by_design is by_design]
-        yield f"{title}: {len(found) or 'none'}{'.' if not found else ':'}"
+        yield f"{title}: {len(found) or 'none'}."
         yield from (f"  task {task_id}: {each.tool}: {each.status}: {each.reason}" for task_id, each in found)
 
     def _gate(self) -> Iterator[str]:
-        writes, judged = self.writes, [call for task in self.tasks for call in task.case.calls]
-        gated = [call for call in writes if call.asked]
-        yield f"Writes: {len(writes)} proposed, {_part(len(gated), len(writes))} gated by people."
-        for group, count in Counter(group for call in gated for group in call.asked).most_common():
-            rules = sorted({rule for call in gated if group in call.asked for rule in call.rules})
-            yield f"  {group}: {_part(count, len(writes))}, with {', '.join(rules)}"
+        writes = self.writes
+        gated = sum(bool(call.asked) for call in writes)
+        yield f"Writes: {len(writes)} proposed, {_part(gated, len(writes))} gated by people."
+        asked = Counter(group for call in writes for group in call.asked)
+        yield from (f"  asked {group}: {_part(count, len(writes))}" for group, count in asked.most_common())
+        rules = Counter(rule for call in writes for rule in call.rules)
+        yield f"  by rule: {', '.join(f'{rule} {count}' for rule, count in sorted(rules.items())) or 'none'}"
         runs = Counter(call.run for call in writes)
-        denied = sum(call.verdict == "deny" for call in judged)
+        denied = sum(call.verdict == "deny" for task in self.tasks for call in task.case.calls)
         yield (
             f"  {runs[RunStatus.DONE]} done, {runs[RunStatus.FAILED]} refused by the shop, {runs[None]} never begun;"
             f" {denied} calls denied by policy."
@@ -117,7 +118,7 @@ class SuiteReport(BaseModel):
 
     def _accounts(self) -> Iterator[str]:
         told = Counter(task.user_told_by for task in self.tasks)
-        yield f"Users: told by {', '.join(f'{by} in {count}' for by, count in told.most_common())} tasks."
+        yield f"Users known by: {', '.join(f'{by} in {count} tasks' for by, count in told.most_common())}."
         books = self.books
         if not books.findings:
             yield (

@@ -15,7 +15,7 @@ _ITEMS = "modify_pending_order_items"
 
 
 class Difference(BaseModel):
-    """One value that differs; None also stands for one that is not there."""
+    """One value that differs."""
 
     record: str
     path: str
@@ -33,10 +33,8 @@ def differences(here: World, gold: World) -> list[Difference]:
         for record_id in sorted({*ours, *theirs}):
             record = f"{collection} {record_id}"
             if record_id not in theirs or record_id not in ours:
-                whole = "changed" if record_id in ours else None
-                found.append(
-                    Difference(record=record, path="record", here=whole, gold=None if whole else "changed")
-                )  # fmt: skip
+                here_too, there_too = ("changed" if record_id in each else "unchanged" for each in (ours, theirs))
+                found.append(Difference(record=record, path="as a whole", here=here_too, gold=there_too))
                 continue
             for path, mine, wanted in _walk("", ours[record_id], theirs[record_id]):
                 found.append(Difference(record=record, path=path, here=mine, gold=wanted))
@@ -44,14 +42,14 @@ def differences(here: World, gold: World) -> list[Difference]:
 
 
 def _walk(path: str, here: Any, gold: Any) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(here, dict) and isinstance(gold, dict):
-        for name in sorted({*here, *gold}):
-            yield from _walk(f"{path}.{name}".lstrip("."), here.get(name), gold.get(name))
+    if isinstance(here, dict) and isinstance(gold, dict) and here.keys() == gold.keys():
+        for name in sorted(here):
+            yield from _walk(f"{path}.{name}".lstrip("."), here[name], gold[name])
     elif isinstance(here, list) and isinstance(gold, list) and len(here) == len(gold):
         for number, (mine, wanted) in enumerate(zip(here, gold, strict=True)):
             yield from _walk(f"{path}[{number}]", mine, wanted)
     elif here != gold:
-        yield path or "record", here, gold
+        yield path or "as a whole", here, gold
 
 
 def benchmarks_defect(here: World, gold: World, actions: Sequence[GoldAction], before: World) -> str:
