@@ -16,7 +16,7 @@ from agents.role import Role
 from core.actions import JSON
 from core.clock import Clock
 from core.ports import FactSource
-from core.verdicts import FactSpec
+from core.verdicts import Fact, FactSpec
 from graphs.state import CaseState, Context
 from tools.contract import Tool
 from tools.fulfillment.ports import Dialect, Shop
@@ -65,5 +65,7 @@ class TaskKind:
     build: Callable[[], StateGraph[CaseState, Context, CaseState, CaseState]]
     handover: Callable[[str], tuple[str, dict[str, JSON]]]
     """The call that puts a case before a person, from the question to ask."""
+    evidence: Callable[[Mapping[str, Fact]], tuple[list[str], list[str]]] = lambda _facts: ([], [])
+    """What speaks for and against, from the facts that policy read, in words for reviewers."""
     rehearse: Callable[[int, int, datetime], Rehearsal] | None = None
     """From a seed, a number of cases and a moment: what `countersign demo` plays."""

@@ -10,6 +10,7 @@ from graphs.catalog import book_of
 from graphs.kind import TaskKind
 from graphs.returns.graph import build
 from graphs.returns.rehearsal import rehearse
+from tools.returns.evidence import evidence
 from tools.returns.facts import FACTS, ReturnsFacts
 from tools.returns.shop import DIALECT
 from tools.returns.tools import returns_tools
@@ -37,5 +38,6 @@ KIND = TaskKind(
     book=book_of("returns"),
     build=build,
     handover=_handover,
+    evidence=evidence,
     rehearse=rehearse,
 )

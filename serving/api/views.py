@@ -6,7 +6,7 @@ from typing import Any
 
 from core.actions import Effect, ToolSpec
 from core.money import Money
-from core.verdicts import RuleMatch
+from core.verdicts import Fact, RuleMatch
 from core.wire import (
     ActionView,
     ApprovalDetail,
@@ -139,6 +139,8 @@ def approval_detail(house: House, ledger: Ledger, review: ReviewRow) -> Approval
     spec = house.tools.specs().get(action.tool)
     decisions = ledger.effects.decisions(action.id)
     matches = [RuleMatch.model_validate(each) for each in (decisions[-1].body["matches"] if decisions else ())]
+    facts = {path: Fact.model_validate(fact) for path, fact in review.facts.items()}
+    speaks_for, speaks_against = house.kinds[case.kind].evidence(facts) if case.kind in house.kinds else ([], [])
     return ApprovalDetail(
         approval=approval_summary(house, ledger, review),
         seen=ledger.reviews.saw(review, action.args),
@@ -157,8 +159,8 @@ def approval_detail(house: House, ledger: Ledger, review: ReviewRow) -> Approval
             )
             for path, fact in review.facts.items()
         ],
-        evidence_for=[each.reason for each in matches if each.decides == "allow" and not each.monitor],
-        evidence_against=[each.reason for each in matches if each.decides != "allow" and not each.monitor],
+        evidence_for=speaks_for,
+        evidence_against=speaks_against,
         votes=[
             VoteView(person=vote.person, choice=vote.choice, reason_code=vote.reason_code, note=vote.note, at=vote.at)
             for vote in ledger.reviews.votes(review.id)
