@@ -65,12 +65,16 @@ class Money(BaseModel):
     def of(cls, amount: Decimal | int | str, currency: str) -> Self:
         """From major units: `Money.of("12.50", "USD")`. More decimals than the currency has are refused."""
         places = exponent(currency)
-        minor = Decimal(amount).scaleb(places)
-        if minor != minor.to_integral_value():
+        try:
+            minor = Decimal(amount).scaleb(places)
+            whole = int(minor)
+        except (ArithmeticError, ValueError) as error:
+            raise InvalidInput(f"'{str(amount)[:40]}' is no number.", field="amount") from error
+        if minor != whole:
             raise InvalidInput(
                 f"{amount} {currency} has more than {places} decimals.", field="amount", hint="Round it first."
             )
-        return cls(amount_minor=int(minor), currency=currency)
+        return cls(amount_minor=whole, currency=currency)
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -15,6 +15,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -108,8 +109,12 @@ def load_settings(**overrides: Any) -> Settings:
     )
     try:
         return chosen(**overrides)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SetupError(f"{path} is no valid TOML: {error}.", hint="Correct that line.") from error
+    except SettingsError as error:
+        raise SetupError(
+            f"The environment is not valid: {error}.", hint="Set single settings, such as COUNTERSIGN_ENGINE__SWEEP_S."
+        ) from error
     except OSError as error:
         raise SetupError(f"{path} can't be read: {error.strerror}.", hint="Check its permissions.") from error
     except ValidationError as error:
