@@ -21,10 +21,13 @@ def write_private(path: Path, text: str) -> None:
 
 
 def issue_local_token(database: Database, folder: Path, person: Person) -> str:
-    """A fresh token for whoever runs the server here; the one before is revoked."""
+    """A fresh token for whoever runs the server here; the one before is revoked. Roles given to them stay."""
 
     def issue(ledger: Ledger) -> str:
-        ledger.people.add(person.workspace, person.id, person.roles)
+        given = [
+            row.roles for row in ledger.people.everyone() if (row.workspace, row.id) == (person.workspace, person.id)
+        ]
+        ledger.people.add(person.workspace, person.id, person.roles.union(*given))
         ledger.people.revoke(person.id)
         return ledger.people.new_token(person.workspace, person.id, None)
 

@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 import click
 import uvicorn
@@ -75,14 +76,15 @@ async def run(settings: Settings, sock: socket.socket) -> None:
 
 @click.command()
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.  [default: 8642]")
-def up(host: str | None, port: int | None) -> None:
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, 0 for a free one.  [default: 8642]")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder that everything is kept in.")
+def up(host: str | None, port: int | None, data: Path | None) -> None:
     """Run everything in one process: API, worker, executor, timers.
 
     \b
-    Example:  COUNTERSIGN_DATA=/var/lib/countersign countersign up --port 8642
+    Example:  countersign up --data /var/lib/countersign --port 8642
     """
-    settings = load_settings()
+    settings = load_settings(**({"data": data} if data else {}))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    with listening(host or settings.server.host, port or settings.server.port) as sock:
+    with listening(host or settings.server.host, settings.server.port if port is None else port) as sock:
         asyncio.run(run(settings, sock))
