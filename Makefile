@@ -8,10 +8,12 @@
 
 PYTHON ?= python3
 ARGS ?=
+JOBS ?= 2
 
 FLOORS := core ledger engine policies tools agents graphs serving desk evals
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -n $(JOBS)
 READY := $(VENV)/.ready
 UV := $(VENV)/.uv
 
@@ -23,6 +25,7 @@ help:
 	@sed -n '/^# make/s/^# //p' Makefile
 
 setup: $(READY)
+	@echo "Ready: .venv/bin/countersign --help"
 
 demo: $(READY)
 	@$(BIN)/countersign demo $(ARGS)
@@ -31,14 +34,14 @@ desk: $(READY)
 	@$(BIN)/countersign demo desk $(ARGS)
 
 test: $(READY)
-	@$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks $(ARGS)
