@@ -12,21 +12,30 @@ from sqlmodel import Session, col, select
 
 from core.money import Money
 from core.states import CaseStatus, ReviewStatus
-from ledger.tables import CaseRow, CostRow, ReviewRow, TraceRow, VoteRow
+from ledger.tables import CaseRow, CostRow, DecisionRow, ReviewRow, TraceRow, VoteRow
 
 _BEGUN = "plan.written"
 """The first thing that a segment writes: before it, the case waited in the queue."""
 
 
+class Why(BaseModel):
+    """A rule that asked for people, and in how many of the cases."""
+
+    rule: str
+    reason: str
+    cases: int
+
+
 class Waiting(BaseModel):
-    """Cases that wait for the same people for the same reason of policy."""
+    """Cases that wait for the same people."""
 
     groups: str
     """`desk`, or `desk and finance` where both have to agree."""
-    reason: str
     cases: int
     due_at: datetime
     """When the first of them is due."""
+    why: list[Why]
+    """The most frequent first; a case may be there for several reasons."""
 
 
 class CostLine(BaseModel):
@@ -116,15 +125,40 @@ def _waiting(session: Session) -> list[Waiting]:
     first: dict[str, ReviewRow] = {}
     for review in session.exec(found):
         first.setdefault(review.case_id, review)
-    alike: dict[tuple[str, str], list[datetime]] = defaultdict(list)
+    rules = _rules(session)
+    alike: dict[str, list[ReviewRow]] = defaultdict(list)
     for review in first.values():
-        groups = " and ".join(sorted({str(each["group"]) for each in review.reviewers}))
-        alike[groups, review.reason].append(review.due_at)
-    rows = [
-        Waiting(groups=groups, reason=reason, cases=len(due), due_at=min(due))
-        for (groups, reason), due in alike.items()
-    ]
-    return sorted(rows, key=lambda row: (row.groups, -row.cases, row.reason))
+        alike[" and ".join(sorted({str(each["group"]) for each in review.reviewers}))].append(review)
+    rows = []
+    for groups, reviews in alike.items():
+        why = Counter(each for review in reviews for each in rules.get(review.action_id, {("", review.reason)}))
+        rows.append(
+            Waiting(
+                groups=groups,
+                cases=len(reviews),
+                due_at=min(review.due_at for review in reviews),
+                why=[Why(rule=rule, reason=reason, cases=many) for (rule, reason), many in why.most_common()],
+            )
+        )
+    return sorted(rows, key=lambda row: -row.cases)
+
+
+def _rules(session: Session) -> dict[str, set[tuple[str, str]]]:
+    """Action to the rules by which policy wants people for it; none for questions of the house's own."""
+    found = (
+        select(DecisionRow.action_id, DecisionRow.body)
+        .join(ReviewRow, col(ReviewRow.action_id) == col(DecisionRow.action_id))
+        .where(ReviewRow.status == ReviewStatus.OPEN)
+        .order_by(col(DecisionRow.id))
+    )
+    return {
+        action: {
+            (str(match["rule"]), str(match["reason"]))
+            for match in body["matches"]
+            if match["decides"] == "review" and not match["monitor"]
+        }
+        for action, body in session.exec(found)
+    }
 
 
 def _costs(session: Session, closed: set[str]) -> list[CostLine]:

@@ -59,13 +59,14 @@ def _body(played: Played) -> Iterator[str]:
     yield _tiles(found)
     yield "<h2>How the cases ended, or stand</h2>"
     bars = [(words(outcome), many, "--one") for outcome, many in found.outcomes.items()]
-    bars += [(f"waiting for {each}", many, "--two") for each, many in _by_group(found)]
+    bars += [(f"waiting for {group.groups}", group.cases, "--two") for group in found.waiting]
     bars += [(name, many, "--bad") for name, many in found.by_status.items() if name in _TROUBLE]
     yield _bars(bars, found.cases)
     yield "<h2>What waits for people, and why</h2>"
+    yield "<p>A case may be there for several reasons.</p>"
     yield _table(
-        ["Reviewers", "Why policy asks them", "-Cases", "First due"],
-        [[each.groups, each.reason, str(each.cases), f"{each.due_at:%d %b %H:%M} UTC"] for each in found.waiting],
+        ["Reviewers", "Rule", "Why policy asks them", "-Cases"],
+        [[group.groups, why.rule, why.reason, str(why.cases)] for group in found.waiting for why in group.why],
     )
     yield from _costs(found)
     yield "<h2>From request to closed</h2>"
@@ -82,13 +83,6 @@ def _body(played: Played) -> Iterator[str]:
 
 
 _TROUBLE = (CaseStatus.FAILED, CaseStatus.PAUSED, CaseStatus.CANCELLED)
-
-
-def _by_group(found: Figures) -> list[tuple[str, int]]:
-    many: dict[str, int] = {}
-    for each in found.waiting:
-        many[each.groups] = many.get(each.groups, 0) + each.cases
-    return list(many.items())
 
 
 def _tiles(found: Figures) -> str:

@@ -92,15 +92,17 @@ def _ends(found: Figures) -> Iterator[str]:
 def _queue(found: Figures) -> Iterator[str]:
     yield _title(_count("Waiting for people", found.parked, found.cases))
     width = min(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns) - 12
-    for groups, rows in groupby(found.waiting, lambda row: row.groups):
-        of_group = list(rows)
-        many = sum(row.cases for row in of_group)
-        due = min(row.due_at for row in of_group).astimezone()
-        yield _count(f"  by {groups}", many, found.cases) + f"  due from {due:%a %H:%M}"
-        for row in of_group:
-            first, *more = textwrap.wrap(row.reason, width) or [""]
-            yield click.style(f"    {row.cases:>5}  {first}", dim=True)
+    for group in found.waiting:
+        yield (
+            _count(f"  by {group.groups}", group.cases, found.cases)
+            + f"  due from {group.due_at.astimezone():%a %H:%M}"
+        )
+        for why in group.why:
+            first, *more = textwrap.wrap(f"{why.rule:<6} {why.reason}", width, subsequent_indent=" " * 7)
+            yield click.style(f"    {why.cases:>5}  {first}", dim=True)
             yield from (click.style(f"           {line}", dim=True) for line in more)
+    if any(len(group.why) > 1 for group in found.waiting):
+        yield click.style("           (a case may be there for several reasons)", dim=True)
 
 
 def _troubles(found: Figures) -> Iterator[str]:

@@ -1,0 +1,44 @@
+"""Problem documents (RFC 9457) back into the errors that they were, for clients of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from core.actions import JSON
+from core.errors import CountersignError, ProviderUnavailable, SetupError
+
+_PREFIX = "urn:countersign:"
+_PLAIN = {"type", "title", "status", "detail", "hint", "instance"}
+
+
+def error_of(status: int, body: JSON, url: str) -> CountersignError:
+    """The error that an answer of at least 400 tells of; an unknown type becomes the class of its status.
+
+    `body` is the answer's JSON, or None where it has none.
+    """
+    if not isinstance(body, dict):
+        if status >= 500:
+            return ProviderUnavailable(f"The server answered {status}.", hint="Try again.")
+        return SetupError(f"{url} answered {status}, and not as a Countersign server does.", hint="Check the address.")
+    detail = str(body.get("detail") or body.get("title") or f"HTTP {status}")
+    code = str(body.get("type", "")).removeprefix(_PREFIX)
+    extra = {name: value for name, value in body.items() if name not in _PLAIN}
+    classes = list(_classes(CountersignError))
+    known = [each for each in classes if _code(each) == code]
+    known += [each for each in classes if each.status == status]
+    error = (known or [CountersignError])[0](detail, hint=str(body.get("hint", "")))
+    error.extra.update(extra)
+    for name in ("field", "retry_after", "reason"):
+        if hasattr(error, name) and name in extra:
+            setattr(error, name, extra[name])
+    return error
+
+
+def _classes(root: type[CountersignError]) -> Iterator[type[CountersignError]]:
+    yield root
+    for below in root.__subclasses__():
+        yield from _classes(below)
+
+
+def _code(error: type[CountersignError]) -> str:
+    return error(detail="").code

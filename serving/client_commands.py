@@ -1,0 +1,139 @@
+"""`countersign submit` and `countersign cases`: work with a running server from the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from core.actions import JSON
+from core.console import echo_json
+from core.errors import InvalidInput
+from core.ids import new_id
+from core.settings import load_settings
+from core.states import CaseStatus
+from serving import telling
+from serving.client import ApiClient
+
+_data = click.option(
+    "--data", type=click.Path(path_type=Path), help="Data folder of the server.  [default: the settings' one]"
+)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+_MOST_WAIT_S = 120
+
+
+def _client(data: Path | None) -> ApiClient:
+    return ApiClient.of(data or load_settings().data)
+
+
+@click.command(
+    epilog="Example: countersign submit returns --customer cus_000042 --letter 'The red shoes of ORD-1234567 are too "
+    "small, I want my money back.' --wait 10"
+)
+@click.argument("kind")
+@click.option("--letter", default="", help="What the customer wrote.")
+@click.option("--letter-file", type=click.File("rb"), help="The same from a file, or - for standard input.")
+@click.option("--order", default="", metavar="ID", help="The order that it is about, if it is known.")
+@click.option("--customer", default="", metavar="ID", help="Who asks.")
+@click.option("--photo", "photos", multiple=True, type=click.File("rb"), help="A photo; may be given several times.")
+@click.option("--payload", type=click.File("rb"), help="The whole request as JSON, or - for standard input.")
+@click.option(
+    "--wait", type=click.IntRange(0, _MOST_WAIT_S), default=0, metavar="SECONDS", help="Wait until it has settled."
+)
+@click.option("--key", default="", help="Idempotency key: the same key and request open one case.")
+@_data
+@_as_json
+def submit(
+    kind: str,
+    letter: str,
+    letter_file: Any,
+    order: str,
+    customer: str,
+    photos: tuple[Any, ...],
+    payload: Any,
+    wait: int,
+    key: str,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Open a case of KIND."""
+    if letter and letter_file:
+        raise InvalidInput("--letter and --letter-file exclude each other.", field="letter", hint="Give one of them.")
+    request = _json_object(payload) if payload else {}
+    given = {
+        "letter": _text(letter_file) if letter_file else letter,
+        "order_id": order,
+        "customer_id": customer,
+    }
+    request |= {name: value for name, value in given.items() if value}
+    key = key or new_id("cli")
+    with _client(data) as client:
+        if photos:
+            request["photos"] = [*request.get("photos", []), *(client.attach(photo.read()) for photo in photos)]
+        found, settled = client.submit(kind, request, key, wait)
+    if as_json:
+        echo_json(found.model_dump(mode="json"))
+        return
+    for line in telling.detail(found) if wait else [telling.row(found.case)]:
+        click.echo(line)
+    if wait and not settled:
+        click.echo(f"It goes on: countersign cases {found.case.id} --follow", err=True)
+
+
+def _text(file: Any) -> str:
+    try:
+        return str(file.read().decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{file.name} is no UTF-8 text.", field="letter", hint="Convert it first.") from error
+
+
+def _json_object(file: Any) -> dict[str, JSON]:
+    try:
+        found = json.loads(file.read())
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{file.name} is no JSON: {error}.", field="payload", hint="Correct it.") from error
+    if not isinstance(found, Mapping):
+        raise InvalidInput(f"{file.name} is no JSON object.", field="payload", hint="Write {…}.")
+    return dict(found)
+
+
+@click.command(epilog="Example: countersign cases --status waiting --limit 10")
+@click.argument("case_id", metavar="[ID]", default="")
+@click.option("--status", multiple=True, type=click.Choice([each.value for each in CaseStatus]), help="Only such ones.")
+@click.option("--kind", default="", help="Only of this kind.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 500))
+@click.option("--follow", is_flag=True, help="Stream what happens in one case until it ends.")
+@_data
+@_as_json
+def cases(
+    case_id: str, status: tuple[str, ...], kind: str, limit: int, follow: bool, data: Path | None, as_json: bool
+) -> None:
+    """List cases, the newest first, or show one with its plan, actions, approvals and costs."""
+    if follow and not case_id:
+        raise InvalidInput("Only one case can be followed.", field="follow", hint="Give its ID.")
+    with _client(data) as client:
+        if follow:
+            _follow(client, case_id, as_json)
+        elif case_id:
+            found = client.case(case_id)
+            if as_json:
+                echo_json(found.model_dump(mode="json"))
+            else:
+                click.echo("\n".join(telling.detail(found)))
+        else:
+            page = client.cases(status, kind, limit)
+            if as_json:
+                echo_json(page.model_dump(mode="json"))
+            else:
+                click.echo("\n".join([telling.row(case) for case in page.items] or ["There are no such cases."]))
+
+
+def _follow(client: ApiClient, case_id: str, as_json: bool) -> None:
+    try:
+        for entry in client.events(case_id):
+            click.echo(entry.model_dump_json() if as_json else telling.entry(entry))
+    except KeyboardInterrupt as stopped:
+        raise click.Abort from stopped

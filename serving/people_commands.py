@@ -1,0 +1,149 @@
+"""`countersign people`: who there is, with which roles and tokens. Works on the data folder, also beside a server."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from core.console import echo_json
+from core.people import ROLES
+from core.settings import load_settings
+from graphs.catalog import kinds, vocabulary
+from ledger.database import Ledger
+from ledger.tables import PersonRow
+from policies.book import read_book
+from serving.house import DEFAULT_WORKSPACE, owner
+from serving.ledger_access import opened
+
+_data = click.option("--data", type=click.Path(path_type=Path), help="Data folder.  [default: the settings' one]")
+_days = click.option(
+    "--days", type=click.IntRange(1, 3650), help="How long the token is good.  [default: until revoked]"
+)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+_name = click.argument("name")
+
+
+def _folder(data: Path | None) -> Path:
+    return data or load_settings().data
+
+
+def _lifetime(days: int | None) -> timedelta | None:
+    return timedelta(days=days) if days else None
+
+
+@click.group()
+def people() -> None:
+    """People, their roles and their tokens.
+
+    A role is one of the house's own (viewer, service, operator, compliance, admin) or a reviewers' role of
+    a policy. A token is shown once, and only its hash is kept.
+    """
+
+
+@people.command("add")
+@_name
+@click.option("--role", "roles", multiple=True, required=True, help="May be given several times.")
+@_days
+@_data
+def add(name: str, roles: tuple[str, ...], days: int | None, data: Path | None) -> None:
+    """Add NAME, or give them other roles, and print a token for them.
+
+    \b
+    Example:  countersign people add anna --role finance_controller --days 90
+    """
+    asked = _reviewer_roles()
+    for role in roles:
+        if role not in ROLES and role not in asked:
+            click.echo(f"No policy here asks for the role {role}. There are: {', '.join(asked)}.", err=True)
+
+    def work(ledger: Ledger) -> str:
+        ledger.people.add(DEFAULT_WORKSPACE, name, frozenset(roles))
+        token = ledger.people.new_token(DEFAULT_WORKSPACE, name, _lifetime(days))
+        _note(ledger, "person.added", name, roles=sorted(roles), days=days or 0)
+        return token
+
+    with opened(_folder(data), create=True) as database:
+        token = database.transact(DEFAULT_WORKSPACE, work)
+    click.echo(f"{name} is {', '.join(sorted(roles))}. The token is shown only now:", err=True)
+    click.echo(token)
+
+
+@people.command("token")
+@_name
+@_days
+@_data
+def new_token(name: str, days: int | None, data: Path | None) -> None:
+    """Print another token for NAME; earlier ones stay good.
+
+    \b
+    Example:  export COUNTERSIGN_TOKEN=$(countersign people token anna)
+    """
+
+    def work(ledger: Ledger) -> str:
+        ledger.people.get(DEFAULT_WORKSPACE, name)
+        _note(ledger, "token.issued", name, days=days or 0)
+        return ledger.people.new_token(DEFAULT_WORKSPACE, name, _lifetime(days))
+
+    with opened(_folder(data)) as database:
+        click.echo(database.transact(DEFAULT_WORKSPACE, work))
+
+
+@people.command("revoke")
+@_name
+@_data
+def revoke(name: str, data: Path | None) -> None:
+    """End all tokens of NAME, at once.
+
+    \b
+    Example:  countersign people revoke anna
+    """
+
+    def work(ledger: Ledger) -> int:
+        ledger.people.get(DEFAULT_WORKSPACE, name)
+        ended = ledger.people.revoke(name)
+        _note(ledger, "tokens.revoked", name, tokens=ended)
+        return ended
+
+    with opened(_folder(data)) as database:
+        ended = database.transact(DEFAULT_WORKSPACE, work)
+    click.echo(f"{ended} token{'' if ended == 1 else 's'} of {name} revoked.")
+
+
+@people.command("list")
+@_data
+@_as_json
+def everyone(data: Path | None, as_json: bool) -> None:
+    """Who there is, and with which roles.
+
+    \b
+    Example:  countersign people list --json
+    """
+    with opened(_folder(data)) as database:
+        rows = database.transact(DEFAULT_WORKSPACE, _everyone, writes=False)
+    if as_json:
+        echo_json([{"id": row.id, "roles": row.roles} for row in rows])
+        return
+    wide = max((len(row.id) for row in rows), default=0)
+    for row in rows:
+        click.echo(f"{row.id:<{wide}}  {', '.join(row.roles)}")
+
+
+def _everyone(ledger: Ledger) -> list[PersonRow]:
+    return [row for row in ledger.people.everyone() if row.active]
+
+
+def _note(ledger: Ledger, what: str, name: str, **more: object) -> None:
+    """Who may decide is as much a matter of record as what they decided."""
+    by = owner(load_settings()).id
+    ledger.audit.append(what, {"person": name, "by": by, **more})
+
+
+def _reviewer_roles() -> list[str]:
+    settings = load_settings()
+    found = set()
+    for name, kind in kinds().items():
+        path = settings.policies / kind.book.name if settings.policies else kind.book
+        found |= {group.role for group in read_book(path, vocabulary(name)).reviewers.values()}
+    return sorted(found)

@@ -1,0 +1,81 @@
+"""Cases in plain lines. What comes from outside is made harmless: it can't steer the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from core.money import Money
+from core.wire import ActionView, ApprovalSummary, CaseDetail, CaseSummary, TraceEntry
+
+_MARKS = {"done": "x", "dropped": "-"}
+_TOLD = ("outcome", "verdict", "tool", "title", "described", "by", "choice", "reason", "problem", "text", "summary")
+"""Members of a trace entry that say something to people, in this order."""
+_LONG = 160
+
+
+def clean(text: str) -> str:
+    """Control and direction marks become `�`."""
+    return "".join(c if c == "\n" or c.isprintable() else "�" for c in text)
+
+
+def _brief(text: str) -> str:
+    text = " ".join(clean(text).split())
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
+
+
+def stands(case: CaseSummary) -> str:
+    """`closed: refunded`, `waiting for desk`, `failed: …`."""
+    if case.waiting_for:
+        why = f": {_brief(case.problem)}" if case.status == "failed" else ""
+        return f"{case.status}{why}, for {' and '.join(case.waiting_for)}"
+    return ": ".join(each for each in (case.status, case.outcome.replace("_", " ") or _brief(case.problem)) if each)
+
+
+def row(case: CaseSummary) -> str:
+    return f"{case.id}  {_when(case.opened_at)}  {case.kind}  {clean(case.subject)}  {stands(case)}"
+
+
+def detail(found: CaseDetail) -> Iterator[str]:
+    case = found.case
+    yield row(case)
+    if found.summary:
+        yield f"  {_brief(found.summary)}"
+    if found.plan:
+        yield from ("", "Plan")
+        yield from (f"  [{_MARKS.get(step.status, ' ')}] {_brief(step.title)}" for step in found.plan)
+    if found.actions:
+        yield from ("", "Actions")
+        for action in found.actions:
+            yield from _action(action)
+    if found.approvals:
+        yield from ("", "Approvals")
+        yield from (_approval(each) for each in found.approvals)
+    if found.costs:
+        yield from ("", "Costs")
+        for cost in found.costs:
+            of_what = f"  {cost.quantity} {cost.unit}s" if cost.unit else ""
+            yield f"  {cost.component:<12}{cost.amount!s:>14}{of_what}"
+        for currency in sorted({cost.amount.currency for cost in found.costs}):
+            parts = (cost.amount for cost in found.costs if cost.amount.currency == currency)
+            yield f"  {'together':<12}{Money.total(parts, currency)!s:>14}"
+
+
+def _action(action: ActionView) -> Iterator[str]:
+    rules = ", ".join(rule.rule for rule in action.rules if not rule.monitor)
+    yield f"  {action.tool}: {_brief(action.described)}"
+    yield f"      {action.verdict}{f' by {rules}' if rules else ''}{f', then {action.run}' if action.run else ''}"
+
+
+def _approval(row: ApprovalSummary) -> str:
+    until = f", due {_when(row.due_at)}" if row.status == "open" else ""
+    return f"  {row.id}  {row.status}  {' and '.join(row.groups)}{until}  {_brief(row.described)}"
+
+
+def entry(told: TraceEntry) -> str:
+    words = [str(told.body[name]) for name in _TOLD if isinstance(told.body.get(name), str) and told.body[name]]
+    return f"{told.at.astimezone():%H:%M:%S}  {told.type:<18}{_brief(' · '.join(words))}".rstrip()
+
+
+def _when(at: datetime) -> str:
+    return f"{at.astimezone():%Y-%m-%d %H:%M}"
