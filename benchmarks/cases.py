@@ -131,8 +131,9 @@ class Course:
 
 async def measured(quick: bool) -> Report:
     with TemporaryDirectory() as folder:
-        await Course(Path(folder) / "warm", 3).house("tasks")
-        course = Course(Path(folder), 5 if quick else 60)
+        if not quick:
+            await Course(Path(folder) / "warm", 3).house("tasks")
+        course = Course(Path(folder), 2 if quick else 60)
         queue, floor, tasks, floor_too = await in_turns(
             1 if quick else 3,
             lambda: course.house("queue"),

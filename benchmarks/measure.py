@@ -17,6 +17,9 @@ class Cost(NamedTuple):
     wall: float
     cpu: float
 
+    def over(self, many: int) -> Cost:
+        return Cost(self.wall / many, self.cpu / many)
+
 
 class Lap:
     """Begins when it is made."""
