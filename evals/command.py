@@ -108,7 +108,7 @@ def _files(
     for task_id in only:
         if task_id not in known:
             close = difflib.get_close_matches(task_id, known, n=1)
-            meant = f" Did you mean {close[0]}?" if close else f" There are {len(known)}, {min(known)} to {max(known)}."
+            meant = f" Did you mean {close[0]}?" if close else f" There are {len(known)}, such as {next(iter(known))}."
             raise click.BadParameter(f"there is no task '{task_id[:60]}'.{meant}", param_hint="--task")
     return Files([task for task in files.tasks if not only or task.id in only], files.world, files.gold)
 
