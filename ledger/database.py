@@ -94,16 +94,19 @@ class _Session(Session):
 @event.listens_for(_Session, "do_orm_execute")
 def _only_this_workspace(state: ORMExecuteState) -> None:
     workspace = state.session.info["workspace"]
-    if workspace != SYSTEM and state.is_select and not state.execution_options.get(SCOPED):
-        state.statement = state.statement.options(
-            with_loader_criteria(Row, lambda cls: cls.workspace == workspace, include_aliases=True)
-        )
+    if workspace == SYSTEM or state.execution_options.get(SCOPED):
+        return
+    if not state.is_orm_statement or state.is_insert:
+        raise AssertionError(f"a statement that can't be held to the workspace {workspace!r}: {state.statement}")
+    state.statement = state.statement.options(
+        with_loader_criteria(Row, lambda cls: cls.workspace == workspace, include_aliases=True)
+    )
 
 
 @event.listens_for(_Session, "before_flush")
 def _stamp_workspace(session: Session, _context: object, _instances: object) -> None:
     workspace = session.info["workspace"]
-    for row in session.new:
+    for row in (*session.new, *session.dirty):
         if isinstance(row, Row):
             if not row.workspace:
                 row.workspace = workspace

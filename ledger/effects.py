@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, bindparam, update
+from sqlalchemy import bindparam, update
 from sqlmodel import Session, col, select
 
 from core.actions import ProposedAction
@@ -15,7 +15,7 @@ from core.ports import Count
 from core.states import RunStatus
 from core.verdicts import Verdict
 from ledger.pen import Pen
-from ledger.prepared import Prepared
+from ledger.prepared import SCOPED, Prepared, held
 from ledger.tables import ActionRow, CaseRow, DecisionRow, RunRow
 
 _ACTION: Prepared[ActionRow] = Prepared(select(ActionRow).where(ActionRow.id == bindparam("id")))
@@ -35,8 +35,9 @@ _RUN: Prepared[RunRow] = Prepared(select(RunRow).where(RunRow.action_id == bindp
 _RUNS = RunRow.__table__  # type: ignore[attr-defined]
 _FINISH = (
     update(_RUNS)
-    .where(_RUNS.c.action_id == bindparam("run"))
+    .where(_RUNS.c.action_id == bindparam("run"), held(_RUNS))
     .values({name: bindparam(name) for name in ("status", "result", "reason", "finished_at")})
+    .execution_options(**{SCOPED: True})
 )
 
 
@@ -57,7 +58,7 @@ class Effects:
             "described": described,
             "edited_from": edited_from,
         }
-        self._session.execute(self._pen.insert(ActionRow), row)
+        self._pen.insert(ActionRow, [row])
 
     def action(self, action_id: str) -> ActionRow:
         """Raises `NotFound`."""
@@ -107,14 +108,12 @@ class Effects:
 
     def reserve(self, run: RunRow) -> bool:
         """Inserts the run; from here on the action counts as in flight. False if it has one already."""
-        row = run.model_dump() | {"workspace": run.workspace or self._session.info["workspace"]}
-        inserted: CursorResult[Any] = self._session.execute(self._pen.insert(RunRow), row)  # type: ignore[assignment]
-        return inserted.rowcount == 1
+        return self._pen.insert(RunRow, [run.model_dump()]) == 1
 
     def finish(self, action_id: str, status: RunStatus, result: dict[str, Any], reason: str) -> None:
         """Closes the run of an action, if it has one."""
         values = {"status": status, "result": result, "reason": reason, "finished_at": self._now}
-        self._session.execute(_FINISH, {"run": action_id, **values})
+        self._session.execute(_FINISH, {"run": action_id, "within": self._session.info["workspace"], **values})
 
     def all_runs(self, after: str = "", limit: int = 1000) -> list[RunRow]:
         found = select(RunRow).where(RunRow.action_id > after).order_by(col(RunRow.action_id)).limit(limit)

@@ -8,6 +8,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel
 
+from ledger.prepared import SCOPED
 from ledger.tables import SYSTEM
 
 
@@ -18,19 +19,24 @@ class Pen:
 
     def add(self, table: type[SQLModel], row: dict[str, Any]) -> None:
         """A row that is there already, by any unique key, stays as it is."""
-        row["workspace"] = row.get("workspace") or self._session.info["workspace"]
-        if row["workspace"] == SYSTEM:
-            raise AssertionError(f"a {table.__name__} of no workspace")
-        self._rows.setdefault(table, []).append(row)
+        self._rows.setdefault(table, []).append(self._owned(table, row))
 
     def write(self) -> None:
         for table, rows in self._rows.items():
-            self._session.execute(self.insert(table), rows)
+            self.insert(table, rows)
         self._rows.clear()
 
-    def insert(self, table: type[SQLModel]) -> Any:
-        name = self._session.get_bind().dialect.name
+    def insert(self, table: type[SQLModel], rows: list[dict[str, Any]]) -> int:
+        """Adds them right away. Returns how many were new."""
         target: Table = table.__table__  # type: ignore[attr-defined]
-        if name == "sqlite":
-            return sqlite.insert(target).on_conflict_do_nothing()
-        return postgresql.insert(target).on_conflict_do_nothing()
+        dialect = sqlite if self._session.get_bind().dialect.name == "sqlite" else postgresql
+        statement = dialect.insert(target).on_conflict_do_nothing().execution_options(**{SCOPED: True})
+        inserted = self._session.execute(statement, [self._owned(table, row) for row in rows])
+        return int(inserted.rowcount)  # type: ignore[attr-defined]  # an insert gives a cursor's result
+
+    def _owned(self, table: type[SQLModel], row: dict[str, Any]) -> dict[str, Any]:
+        mine = self._session.info["workspace"]
+        row["workspace"] = row.get("workspace") or mine
+        if row["workspace"] == SYSTEM or mine not in (SYSTEM, row["workspace"]):
+            raise AssertionError(f"{table.__name__} of {row['workspace']!r} written by {mine!r}")
+        return row

@@ -21,6 +21,12 @@ SCOPED = "scoped"
 """Execution option of a statement that carries its workspace already."""
 
 
+def held(table: Any) -> Any:
+    """The criterion that holds a statement to the workspace in its parameter `within`."""
+    workspace = bindparam("within", type_=table.c.workspace.type)
+    return or_(table.c.workspace == workspace, workspace == SYSTEM)
+
+
 class Prepared(Generic[R]):
     """A select whose parameters are `bindparam`s. Its first table holds it to the session's workspace."""
 
@@ -28,9 +34,7 @@ class Prepared(Generic[R]):
         table = find_tables(statement.get_final_froms()[0], include_joins=True)[0]
         while hasattr(table, "left"):
             table = table.left
-        workspace = bindparam("workspace", type_=table.c.workspace.type)
-        own = or_(table.c.workspace == workspace, workspace == SYSTEM)
-        self._statement = statement.where(own).execution_options(**{SCOPED: True})
+        self._statement = statement.where(held(table)).execution_options(**{SCOPED: True})
 
     def all(self, session: Session, **params: Any) -> Sequence[R]:
         rows: Sequence[R] = self._run(session, params).all()
@@ -41,5 +45,5 @@ class Prepared(Generic[R]):
         return found
 
     def _run(self, session: Session, params: dict[str, Any]) -> Any:
-        result = session.execute(self._statement, {**params, "workspace": session.info["workspace"]})
+        result = session.execute(self._statement, {**params, "within": session.info["workspace"]})
         return result.scalars() if len(self._statement.column_descriptions) == 1 else result

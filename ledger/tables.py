@@ -238,7 +238,7 @@ class TraceRow(Row, table=True):
     at: datetime = _time()
 
 
-class AuditRow(SQLModel, table=True):
+class AuditRow(Row, table=True):
     """One link of the chain. Text is kept as it was hashed, so a changed byte anywhere shows."""
 
     __tablename__ = "audit"
@@ -252,7 +252,7 @@ class AuditRow(SQLModel, table=True):
     hash: str = Field(max_length=64)
 
 
-class AuditHeadRow(SQLModel, table=True):
+class AuditHeadRow(Row, table=True):
     """The last link, kept apart, so that a chain cut short shows too."""
 
     __tablename__ = "audit_head"

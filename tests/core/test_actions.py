@@ -101,7 +101,7 @@ class _Pay(BaseModel):
 
 def test_a_tool_names_the_argument_that_does_not_fit() -> None:
     spec = ToolSpec("pay", Effect.IRREVERSIBLE, _Pay, _Pay, lambda a: f"Pay {a.amount}")
-    with pytest.raises(InvalidInput, match="pay: amount.amount_minor") as wrong:
+    with pytest.raises(InvalidInput, match=r"pay: amount\.amount_minor") as wrong:
         spec.parse({"amount": {"amount_minor": 1.5, "currency": "USD"}, "to": "ann"})
     assert wrong.value.field == "args.amount.amount_minor"
     with pytest.raises(InvalidInput, match="pay: tip"):

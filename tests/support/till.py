@@ -1,0 +1,403 @@
+"""A till that pays out gifts: the smallest kind of business in which everything that the engine holds can happen.
+
+Its provider is the embedded shop with a dialect of its own, its model plays the script in the payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from agents.contract import Finish, PlanStep
+from agents.procedure import Call, Seen
+from agents.role import Role
+from core.actions import JSON, Effect, Egress, ProposedAction, ToolSpec
+from core.clock import FakeClock
+from core.errors import ProviderRefused
+from core.money import Money
+from core.people import Person
+from core.ports import CallContext
+from core.settings import BudgetSettings, EngineSettings, Settings
+from core.states import CaseStatus
+from core.verdicts import Fact, FactSpec, FactType
+from engine.checker import Report
+from engine.reviews import Choice, Decided, Decision
+from graphs.flow import standard_flow
+from graphs.kind import Outside, TaskKind
+from ledger.database import Ledger
+from ledger.tables import SYSTEM, ActionRow, AuditRow, CaseRow, InboxRow, ReviewRow, RunRow, TraceRow
+from policies.book import load_book
+from policies.vocabulary import Vocabulary
+from serving.house import House, open_house
+from tests.support.script import ScriptedModel, Turn
+from tools.contract import Tool
+from tools.fulfillment.faults import Fault, Faults, PlannedFault
+from tools.fulfillment.ports import Dialect, Records, Shop
+from tools.fulfillment.shop import EmbeddedShop
+
+BOOK = Path(__file__).parent / "till.yaml"
+
+
+class Args(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OfAccount(Args):
+    account_id: str
+
+
+class Pay(Args):
+    account_id: str
+    amount: Money
+
+
+class Note(Args):
+    text: str
+
+
+class Anything(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+# The provider
+
+
+def _read(records: Records, args: Mapping[str, Any]) -> dict[str, Any]:
+    return records.get("accounts", args["account_id"])
+
+
+def _pay(records: Records, args: Mapping[str, Any]) -> dict[str, Any]:
+    account = records.get("accounts", args["account_id"])
+    left = account["balance"]["amount_minor"] - args["amount"]["amount_minor"]
+    if left < 0:
+        raise ProviderRefused("There is not so much in it.", reason="not_covered")
+    account["balance"] = {**account["balance"], "amount_minor": left}
+    records.put("accounts", args["account_id"], account)
+    return {"account_id": args["account_id"], "amount": args["amount"]}
+
+
+def _write(records: Records, args: Mapping[str, Any]) -> dict[str, Any]:
+    return {"text": args["text"]}
+
+
+DIALECT = Dialect(
+    "till",
+    {"accounts": "account_id"},
+    {"account.read": _read},
+    {"gift.pay": _pay, "note.write": _write, "parcel.send": _write, "letter.send": _write},
+)
+
+
+# The tools
+
+
+def _tools(outside: Outside) -> list[Tool[Any]]:
+    shop = outside.shop
+
+    async def read(given: OfAccount, context: CallContext) -> BaseModel:
+        return Anything.model_validate(await shop.read("account.read", given.model_dump()))
+
+    async def ask(given: Note, context: CallContext) -> BaseModel:
+        return Anything.model_validate({"asked": given.text})
+
+    async def nothing(key: str) -> dict[str, JSON] | None:
+        return None
+
+    looking = ToolSpec("account.read", Effect.READ, OfAccount, Anything, lambda a: f"Read {a.account_id}")
+    asking = ToolSpec("people.ask", Effect.REVERSIBLE, Note, Anything, lambda a: f"Ask: {a.text}")
+    return [
+        Tool(looking, read, nothing),
+        Tool(asking, ask, nothing),
+        _writing(shop, "gift.pay", Pay, lambda a: f"Pay {a.amount}"),
+        _writing(shop, "note.write", Note, lambda a: f"Note {a.text}"),
+        _writing(shop, "parcel.send", Note, lambda a: f"Send {a.text}", keyed=False, lookup=False),
+        _writing(shop, "letter.send", Note, lambda a: f"Write {a.text}", lookup=False),
+    ]
+
+
+def _writing(
+    shop: Shop, name: str, args: type[Any], describe: Any, *, keyed: bool = True, lookup: bool = True
+) -> Tool[Any]:
+    async def run(given: Any, context: CallContext) -> BaseModel:
+        sent = given.model_dump(mode="json")
+        return Anything.model_validate(await shop.write(name, sent, key=context.key, case_id=context.case_id))
+
+    async def find(key: str) -> dict[str, JSON] | None:
+        call = await shop.find(key)
+        return call.result if call else None
+
+    spec = ToolSpec(
+        name,
+        Effect.IRREVERSIBLE if name == "gift.pay" else Effect.REVERSIBLE,
+        args,
+        Anything,
+        describe,
+        egress=frozenset({Egress.PROVIDER}),
+        keyed=keyed,
+        lookup=lookup,
+        spends=lambda a: getattr(a, "amount", None),
+        costs=lambda _result: {"postage": Money.of("1.00", "USD")} if name == "letter.send" else {},
+    )
+    return Tool(spec, run, find if lookup else None)
+
+
+# The kind
+
+
+class Errand(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    customer: str
+    script: list[Turn]
+    loop: bool = False
+
+
+FACTS = (
+    FactSpec(path="account.exists", type=FactType.BOOLEAN, doc="There is one.", tools=("gift.pay",)),
+    FactSpec(path="account.balance", type=FactType.MONEY, doc="What is in it.", tools=("gift.pay",), witnessed=True),
+)
+
+
+class TillFacts:
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+
+    async def gather(self, action: ProposedAction, case: Mapping[str, JSON], wanted: frozenset[str]) -> dict[str, Fact]:
+        if action.tool != "gift.pay":
+            return {}
+        now = self._outside.clock.now()
+        try:
+            account = await self._outside.shop.read("account.read", {"account_id": action.args["account_id"]})
+        except ProviderRefused:
+            return {"account.exists": Fact(value=False, source="shop", at=now)}
+        balance = Money.model_validate(account["balance"])
+        return {
+            "account.exists": Fact(value=True, source="shop", at=now),
+            "account.balance": Fact(value=balance, source="shop", at=now, witnessed=True),
+        }
+
+
+class NoProcedure:
+    def plan(self, case: Mapping[str, Any], seen: Seen) -> list[PlanStep]:
+        raise AssertionError("a script is played here")
+
+    def next(self, case: Mapping[str, Any], seen: Seen) -> list[Call] | Finish:
+        raise AssertionError("a script is played here")
+
+
+KIND = TaskKind(
+    name="till",
+    title="A till",
+    intake=Errand,
+    subject=lambda errand: errand.customer,
+    tools=_tools,
+    facts=TillFacts,
+    fact_specs=FACTS,
+    dialect=DIALECT,
+    role=Role("agent:till", "You play a script."),
+    procedure=NoProcedure(),
+    book=BOOK,
+    build=standard_flow,
+    handover=lambda question: ("people.ask", {"text": question}),
+)
+
+PEOPLE = {
+    "ann": {"clerk"},
+    "ben": {"clerk", "boss"},
+    "cat": {"boss"},
+    "dan": {"boss"},
+    "eve": {"auditor"},
+    "ops": {"operator"},
+}
+
+
+# The house, opened over it
+
+
+def person(name: str) -> Person:
+    return Person(id=name, roles=frozenset(PEOPLE[name]))
+
+
+def usd(amount: str) -> dict[str, Any]:
+    return Money.of(amount, "USD").model_dump()
+
+
+def pay(amount: str, account: str = "acc_1") -> dict[str, Any]:
+    return {"tool": "gift.pay", "args": {"account_id": account, "amount": usd(amount)}}
+
+
+def write(tool: str = "note.write", text: str = "hello") -> dict[str, Any]:
+    return {"tool": tool, "args": {"text": text}}
+
+
+class Till:
+    """A house with one till in it, and the words of the stories that are told about it."""
+
+    def __init__(self, house: House, clock: FakeClock, model: ScriptedModel) -> None:
+        self.house = house
+        self.clock = clock
+        self.model = model
+        assert isinstance(house.shop, EmbeddedShop)
+        self.shop = house.shop
+
+    # what happens
+
+    async def submit(self, *script: Turn, customer: str = "cus_1", key: str | None = None, loop: bool = False) -> str:
+        payload = {"customer": customer, "script": list(script), "loop": loop}
+        case, _ = await self.house.submit(person("ops"), "till", payload, key)
+        return case.id
+
+    async def settle(self, *cases: str) -> None:
+        await self.house.settled("default", set(cases))
+
+    async def run(self, *script: Turn, **more: Any) -> str:
+        """Submits and waits until it has ended, or waits for somebody."""
+        case = await self.submit(*script, **more)
+        await self.settle(case)
+        return case
+
+    async def later(self, **by: float) -> int:
+        """Time passes, the sweeper goes round, and what it set off settles. Returns how many timers fired."""
+        self.clock.advance(timedelta(**by))
+        fired = await self.house.sweeper.sweep()
+        await self.house.settled("default", await self.read(lambda ledger: ledger.cases.moving()))
+        return fired
+
+    def fail(self, *planned: tuple[str, Fault] | PlannedFault) -> None:
+        self.shop.faults = Faults.script(planned)
+
+    async def decide(
+        self, name: str, case: str, choice: str = "approve", *, key: str | None = None, **more: Any
+    ) -> Decided:
+        """Decides what waits in a case, as somebody who has looked at it now."""
+        review = await self.review(case)
+        seen = more.pop("seen", None) or await self.seen(review.id)
+        decision = Decision(choice=Choice(choice), seen=seen, **more)
+        decided = await self.house.desk.decide(person(name), review.id, decision, key)
+        await self.settle(case)
+        return decided
+
+    async def approve(self, name: str, case: str) -> Decided:
+        return await self.decide(name, case)
+
+    async def reject(self, name: str, case: str, code: str = "wrong_amount") -> Decided:
+        return await self.decide(name, case, "reject", reason_code=code)
+
+    async def edit(self, name: str, case: str, **args: Any) -> Decided:
+        return await self.decide(name, case, "edit", args=args)
+
+    # what is to be seen
+
+    async def read(self, step: Any) -> Any:
+        return await self.house.database.read("default", step)
+
+    async def case(self, case: str) -> CaseRow:
+        row: CaseRow = await self.read(lambda ledger: ledger.cases.get(case))
+        return row
+
+    async def status(self, case: str) -> CaseStatus:
+        return CaseStatus((await self.case(case)).status)
+
+    async def review(self, case: str) -> ReviewRow:
+        """The one that waits."""
+        found: list[ReviewRow] = await self.read(lambda ledger: ledger.reviews.of_case(case, only_open=True))
+        assert len(found) == 1, [each.reason for each in found]
+        return found[0]
+
+    async def reviews(self, case: str) -> list[ReviewRow]:
+        rows: list[ReviewRow] = await self.read(lambda ledger: ledger.reviews.of_case(case))
+        return rows
+
+    async def seen(self, review_id: str) -> str:
+        def look(ledger: Ledger) -> str:
+            review = ledger.reviews.get(review_id)
+            return ledger.reviews.saw(review, ledger.effects.action(review.action_id).args)
+
+        return str(await self.read(look))
+
+    async def actions(self, case: str) -> list[ActionRow]:
+        rows: list[ActionRow] = await self.read(lambda ledger: ledger.effects.actions(case))
+        return rows
+
+    async def runs(self, case: str) -> list[RunRow]:
+        rows: list[RunRow] = await self.read(lambda ledger: ledger.effects.runs(case))
+        return rows
+
+    async def trace(self, case: str, entry: str) -> list[dict[str, Any]]:
+        rows: list[TraceRow] = await self.read(lambda ledger: ledger.trace.of_case(case))
+        return [row.body for row in rows if row.type == entry]
+
+    async def audit(self, case: str) -> list[str]:
+        rows: list[AuditRow] = await self.read(lambda ledger: ledger.audit.entries(case_id=case))
+        return [row.type for row in rows]
+
+    async def inbox(self, case: str) -> list[InboxRow]:
+        rows: list[InboxRow] = await self.read(lambda ledger: ledger.cases.unprocessed(case))
+        return rows
+
+    async def answers(self, case: str) -> list[str]:
+        """What the gate said of each proposal, in order."""
+        return [body["verdict"] for body in await self.trace(case, "action.judged")]
+
+    async def balance(self, account: str = "acc_1") -> str:
+        return str(Money.model_validate((await self.shop.dump("accounts"))[account]["balance"]))
+
+    async def happened(self, case: str) -> list[str]:
+        """What the provider's own log has of a case."""
+        return [call.operation for call in await self.shop.log() if call.case_id == case]
+
+    async def check(self) -> Report:
+        return await self.house.checker.check()
+
+    # what changes around it
+
+    async def set_balance(self, amount: str, account: str = "acc_1") -> None:
+        await self.shop.load({"accounts": [{"account_id": account, "balance": usd(amount)}]})
+
+    async def set_roles(self, name: str, *roles: str) -> None:
+        await self.house.database.write(
+            SYSTEM, lambda ledger: ledger.people.add("default", name, frozenset(roles)) and None
+        )
+
+    def change_policy(self, old: str, new: str) -> None:
+        """Another version of the book comes into force."""
+        text = BOOK.read_text()
+        assert old in text
+        book = load_book(("till.yaml", text.replace(old, new)), Vocabulary.of("till", self.house.tools.specs(), FACTS))
+        self.house.judge.replace("till", book)
+
+
+@asynccontextmanager
+async def open_till(
+    folder: Path,
+    *,
+    clock: FakeClock | None = None,
+    model: ScriptedModel | None = None,
+    bell: Literal["queue", "tasks"] = "tasks",
+    budget: BudgetSettings | None = None,
+    engine: EngineSettings | None = None,
+    kind: TaskKind = KIND,
+) -> AsyncIterator[Till]:
+    clock, model = clock or FakeClock(), model or ScriptedModel()
+    settings = Settings(
+        data=folder,
+        engine=engine or EngineSettings(sweep_s=3600, lease_s=0.2),
+        budget=budget or BudgetSettings(),
+    )
+    async with open_house(settings, bell=bell, clock=clock, kinds={"till": kind}, model=model) as house:
+        till = Till(house, clock, model)
+        await house.database.write(SYSTEM, _add_people)
+        if await till.shop.is_empty():
+            await till.set_balance("1000.00")
+            await till.set_balance("1000.00", "acc_2")
+        yield till
+
+
+def _add_people(ledger: Ledger) -> None:
+    for name, roles in PEOPLE.items():
+        ledger.people.add("default", name, frozenset(roles))
