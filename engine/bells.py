@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
+from core.ids import new_id
 from ledger.database import Database, Ledger
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("countersign.engine")
 
 Work = Callable[[str, str], Coroutine[Any, Any, None]]
+
+_RING_AGAIN_S = 60.0
+"""A segment that died with its worker's database gone left no trace in the queue: it is rung for anew."""
 
 QUEUE = "segments"
 APPLICATION = "countersign"
@@ -71,8 +76,6 @@ class TaskBell:
 class DbosBell:
     """Segments on a DBOS queue, partitioned by case. Only one can be started in a process at a time."""
 
-    _current: DbosBell | None = None
-
     def __init__(self, database: Database, url: str, *, executor: str, concurrency: int, poll_s: float = 0.1) -> None:
         self._database = database
         self._config: DBOSConfig = {
@@ -87,19 +90,20 @@ class DbosBell:
         self._poll_s = poll_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._work: Work | None = None
+        self._rung: dict[str, float] = {}
 
     async def start(self, work: Work) -> None:
         self._work, self._loop = work, asyncio.get_running_loop()
-        DbosBell._current = self
         await asyncio.to_thread(self._launch)
 
     def _launch(self) -> None:
         from dbos import DBOS  # heavy: only a running worker needs it
 
-        import engine.segment_workflow  # noqa: F401 - registers the workflow
+        from engine import segment_workflow
 
         logging.getLogger("dbos").setLevel(logging.WARNING)
         DBOS(config=self._config)
+        segment_workflow.employ(self.perform)
         DBOS.launch()
         DBOS.register_queue(
             QUEUE,
@@ -111,8 +115,11 @@ class DbosBell:
 
     async def ring(self, workspace: str, case_id: str) -> None:
         name = await self._database.read(workspace, lambda ledger: _segment_name(ledger, case_id))
-        if name:
-            await asyncio.to_thread(self._enqueue, name, workspace, case_id)
+        now = time.monotonic()
+        if name and now - self._rung.get(name, -_RING_AGAIN_S) >= _RING_AGAIN_S:
+            self._rung = {rung: at for rung, at in self._rung.items() if now - at < _RING_AGAIN_S}
+            self._rung[name] = now
+            await asyncio.to_thread(self._enqueue, f"{name}:{new_id('ring')}", workspace, case_id)
 
     def _enqueue(self, name: str, workspace: str, case_id: str) -> None:
         from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
@@ -132,16 +139,9 @@ class DbosBell:
         from dbos import DBOS
 
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=5)
-        DbosBell._current = None
 
 
 def _segment_name(ledger: Ledger, case_id: str) -> str:
-    """Names the segment after what there is to do, so that ringing again for the same thing is a no-op."""
+    """Names what there is to do, so that ringing again for the same thing soon is a no-op."""
     waiting = ledger.cases.unprocessed(case_id)
     return f"{case_id}:{waiting[0].seq}:{ledger.cases.get(case_id).version}" if waiting else ""
-
-
-def current() -> DbosBell:
-    if DbosBell._current is None:
-        raise RuntimeError("no worker runs in this process")
-    return DbosBell._current

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from core.money import Money
 from tests.support.returns_desk import NOW, asked, customer, dinar, usual, variant, yen
 from tools.returns.args import AskedLine
+from tools.returns.entitlement import still_entitled
 from tools.returns.models import FraudSignal, Order, Reason, Resolution
 from tools.returns.results import History
+from tools.returns.rules import Evaluation, calculate, evaluate, note_flags
 from tools.returns.simulated.phrases import ORDERS_TO_THE_AGENT
-from tools.rules.entitlement import still_entitled
-from tools.rules.returns_rules import Evaluation, calculate, evaluate, note_flags
 
 R = Resolution
 

@@ -15,7 +15,7 @@ from tools.fulfillment.ports import Shop
 from tools.returns import args as a
 from tools.returns import results as r
 from tools.returns.models import Order, Variant
-from tools.rules.returns_rules import Calculation, Evaluation, calculate, evaluate
+from tools.returns.rules import Calculation, Evaluation, calculate, evaluate
 from tools.vision.ports import ScoredPhoto, VisionScorer, score_photo
 
 A = TypeVar("A", bound=BaseModel)

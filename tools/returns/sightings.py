@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from core.verdicts import FactSpec, FactType, FactValue
 from tools.returns.args import AskedLine
+from tools.returns.entitlement import TERMS, refundable, still_entitled, value_of
 from tools.returns.models import (
     OUR_FAULT,
     Customer,
@@ -18,9 +19,8 @@ from tools.returns.models import (
     ReturnStatus,
 )
 from tools.returns.results import History, ReturnFound
+from tools.returns.rules import days_since_delivery, note_flags, window_days
 from tools.returns.subject import Subject
-from tools.rules.entitlement import TERMS, refundable, still_entitled, value_of
-from tools.rules.returns_rules import days_since_delivery, note_flags, window_days
 
 B, I, M, T, C = FactType.BOOLEAN, FactType.INTEGER, FactType.MONEY, FactType.TEXT, FactType.CHOICE  # noqa: E741
 
