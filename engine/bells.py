@@ -24,6 +24,7 @@ Work = Callable[[str, str], Coroutine[Any, Any, None]]
 
 _RING_AGAIN_S = 60.0
 """A segment that died with its worker's database gone left no trace in the queue: it is rung for anew."""
+_MOST_RUNG = 10_000
 
 QUEUE = "segments"
 APPLICATION = "countersign"
@@ -117,7 +118,8 @@ class DbosBell:
         name = await self._database.read(workspace, lambda ledger: _segment_name(ledger, case_id))
         now = time.monotonic()
         if name and now - self._rung.get(name, -_RING_AGAIN_S) >= _RING_AGAIN_S:
-            self._rung = {rung: at for rung, at in self._rung.items() if now - at < _RING_AGAIN_S}
+            if len(self._rung) >= _MOST_RUNG:
+                self._rung = {rung: at for rung, at in self._rung.items() if now - at < _RING_AGAIN_S}
             self._rung[name] = now
             await asyncio.to_thread(self._enqueue, f"{name}:{new_id('ring')}", workspace, case_id)
 
