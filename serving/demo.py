@@ -12,10 +12,6 @@ from core.clock import SystemClock
 from core.settings import Settings, load_settings
 from serving import demo_desk
 from serving.demo_folder import Playbill, existing, last_midnight, prepare
-from serving.demo_page import page
-from serving.demo_report import PAGE, lines, near
-from serving.demo_run import play, playable, rehearsal
-from serving.demo_show import showing
 from serving.local import write_private
 
 _data = click.option(
@@ -50,6 +46,11 @@ def demo(context: click.Context, cases: int, seed: int, data: Path | None, fresh
     if context.invoked_subcommand is not None:
         context.obj = data
         return
+    from serving.demo_page import page  # heavy, and the desk has no need of them
+    from serving.demo_report import PAGE, lines, near
+    from serving.demo_run import play, playable, rehearsal
+    from serving.demo_show import showing
+
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s %(message)s")
     settings, standard = _folder(data)
     kind = playable()

@@ -6,14 +6,17 @@ import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from core.errors import InvalidInput, NotFound, SetupError
 from core.people import Person
-from ledger.database import Ledger, lock_folder
-from serving.house import House
 from serving.local import write_private
+
+if TYPE_CHECKING:
+    from ledger.database import Ledger
+    from serving.house import House
 
 MARK = "demo.json"
 PEOPLE = "people"
@@ -50,6 +53,8 @@ def existing(folder: Path) -> Playbill:
 
 def prepare(folder: Path, wanted: Playbill, *, fresh: bool) -> Playbill:
     """An empty demo folder, or one to go on in. Raises `SetupError`: nothing but a demo is ever deleted."""
+    from ledger.database import lock_folder  # heavy: whoever only opens the desk does without
+
     found = playbill(folder)
     if found is None and folder.is_dir() and {path.name for path in folder.iterdir()} - {LOCK}:
         raise SetupError(

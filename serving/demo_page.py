@@ -8,7 +8,7 @@ from html import escape
 from core.money import Money
 from core.states import CaseStatus
 from ledger.kpis import Figures
-from serving.demo_report import by_currency, mean, share, span, words
+from serving.demo_report import by_currency, mean, pace, share, span, words
 from serving.demo_run import Played
 
 _STYLE = """
@@ -46,8 +46,7 @@ def page(played: Played) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>",
             f"<h1>{escape(title)}</h1>",
-            f"<p>A generated world of seed {played.bill.seed}, as of {played.bill.now:%Y-%m-%d}, "
-            f"run in {span(played.seconds)}.</p>",
+            f"<p>A generated world of seed {played.bill.seed}, as of {played.bill.now:%Y-%m-%d}{pace(played)}.</p>",
             *_body(played),
             "</main></body></html>\n",
         ]
@@ -76,7 +75,7 @@ def _body(played: Played) -> Iterator[str]:
         ["", "-p50", "-p95", "-Longest"],
         [
             [name, span(times.p50), span(times.p95), span(times.most)]
-            for name, times in (("From request to closed", found.cycle), ("Of it in the queue", found.queued))
+            for name, times in (("From request to begun", found.queued), ("From request to closed", found.cycle))
         ],
     )
     yield from _checks(played)

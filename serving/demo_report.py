@@ -46,6 +46,12 @@ def by_currency(lines: list[CostLine]) -> list[tuple[str, list[CostLine]]]:
     return [(currency, list(found)) for currency, found in groupby(ranked, lambda line: line.closed.currency)]
 
 
+def pace(played: Played) -> str:
+    if played.resumed:
+        return ", begun by an earlier run"
+    return f", in {span(played.seconds)}: {played.figures.cases / played.seconds:.1f} a second"
+
+
 def near(path: Path) -> str:
     """As a person here would type it."""
     try:
@@ -57,11 +63,8 @@ def near(path: Path) -> str:
 def lines(played: Played, folder: Path, *, standard: bool) -> Iterator[str]:
     """`standard`: the folder is the one that commands take if none is named."""
     found = played.figures
-    rate = found.cases / played.seconds if played.seconds else 0.0
     yield ""
-    yield click.style(f"{played.kind.title}: {found.cases} cases", bold=True) + (
-        f" of seed {played.bill.seed} in {span(played.seconds)}, {rate:.1f} a second"
-    )
+    yield _title(f"{played.kind.title}: {found.cases} cases") + f" of seed {played.bill.seed}{pace(played)}"
     yield from _ends(found)
     yield from _queue(found)
     yield from _troubles(found)
@@ -129,7 +132,7 @@ def _costs(found: Figures) -> Iterator[str]:
 def _times(found: Figures) -> Iterator[str]:
     yield ""
     yield _title(f"{'Time':<{_NAME}}{'p50':>15}{'p95':>13}{'longest':>16}")
-    for name, times in (("from request to closed", found.cycle), ("of it in the queue", found.queued)):
+    for name, times in (("from request to begun", found.queued), ("from request to closed", found.cycle)):
         yield f"  {name:<{_NAME - 2}}{span(times.p50):>15}{span(times.p95):>13}{span(times.most):>16}"
 
 

@@ -43,6 +43,8 @@ class Played:
     chain: int
     """Entries of the audit chain that hold."""
     broken: BrokenLink | None
+    resumed: bool
+    """It went on with what an earlier run left, so its time tells nothing."""
     people: list[str]
     """Who can decide, each with a token in the folder."""
 
@@ -88,7 +90,8 @@ async def play(
     person = owner(settings)
     async with open_house(settings.model_copy(update={"shop": ShopSettings()}), bell=bell) as house:
         assert isinstance(house.shop, EmbeddedShop)
-        if await house.shop.is_empty():
+        resumed = not await house.shop.is_empty()
+        if not resumed:
             await house.shop.load(stage.records)
         await enrol(house, person, stage.people)
         began = time.perf_counter()
@@ -112,6 +115,7 @@ async def play(
             checked=await house.checker.check(),
             chain=chain,
             broken=broken,
+            resumed=resumed,
             people=list(stage.people),
         )
 

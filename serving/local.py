@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import SetupError
 from core.people import Person
-from ledger.database import Database, Ledger
-from ledger.tables import SYSTEM
+
+if TYPE_CHECKING:
+    from ledger.database import Database, Ledger
 
 TOKEN, ADDRESS = "local-token", "local-address"
 
@@ -22,6 +24,7 @@ def write_private(path: Path, text: str) -> None:
 
 def issue_local_token(database: Database, folder: Path, person: Person) -> str:
     """A fresh token for whoever runs the server here; the one before is revoked. Roles given to them stay."""
+    from ledger.tables import SYSTEM  # a client has no need of a database
 
     def issue(ledger: Ledger) -> str:
         given = [

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from core.console import echo_json
-from core.people import ROLES
+from core.people import ROLES, Person
 from core.settings import load_settings
-from graphs.catalog import kinds, vocabulary
-from ledger.database import Ledger
-from ledger.tables import PersonRow
-from policies.book import read_book
-from serving.house import DEFAULT_WORKSPACE, owner
 from serving.ledger_access import opened
+
+if TYPE_CHECKING:
+    from ledger.database import Ledger
+    from ledger.tables import PersonRow
 
 _data = click.option("--data", type=click.Path(path_type=Path), help="Data folder.  [default: the settings' one]")
 _days = click.option(
@@ -23,6 +24,7 @@ _days = click.option(
 )
 _as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 _name = click.argument("name")
+_ME = Person(id=os.environ.get("USER") or "local")
 
 
 def _folder(data: Path | None) -> Path:
@@ -53,19 +55,18 @@ def add(name: str, roles: tuple[str, ...], days: int | None, data: Path | None) 
     \b
     Example:  countersign people add anna --role finance_controller --days 90
     """
-    asked = _reviewer_roles()
-    for role in roles:
-        if role not in ROLES and role not in asked:
+    for role in set(roles) - ROLES.keys():
+        if role not in (asked := _reviewer_roles()):
             click.echo(f"No policy here asks for the role {role}. There are: {', '.join(asked)}.", err=True)
 
     def work(ledger: Ledger) -> str:
-        ledger.people.add(DEFAULT_WORKSPACE, name, frozenset(roles))
-        token = ledger.people.new_token(DEFAULT_WORKSPACE, name, _lifetime(days))
+        ledger.people.add(_ME.workspace, name, frozenset(roles))
+        token = ledger.people.new_token(_ME.workspace, name, _lifetime(days))
         _note(ledger, "person.added", name, roles=sorted(roles), days=days or 0)
         return token
 
     with opened(_folder(data), create=True) as database:
-        token = database.transact(DEFAULT_WORKSPACE, work)
+        token = database.transact(_ME.workspace, work)
     click.echo(f"{name} is {', '.join(sorted(roles))}. The token is shown only now:", err=True)
     click.echo(token)
 
@@ -82,12 +83,12 @@ def new_token(name: str, days: int | None, data: Path | None) -> None:
     """
 
     def work(ledger: Ledger) -> str:
-        ledger.people.get(DEFAULT_WORKSPACE, name)
+        ledger.people.get(_ME.workspace, name)
         _note(ledger, "token.issued", name, days=days or 0)
-        return ledger.people.new_token(DEFAULT_WORKSPACE, name, _lifetime(days))
+        return ledger.people.new_token(_ME.workspace, name, _lifetime(days))
 
     with opened(_folder(data)) as database:
-        click.echo(database.transact(DEFAULT_WORKSPACE, work))
+        click.echo(database.transact(_ME.workspace, work))
 
 
 @people.command("revoke")
@@ -101,13 +102,13 @@ def revoke(name: str, data: Path | None) -> None:
     """
 
     def work(ledger: Ledger) -> int:
-        ledger.people.get(DEFAULT_WORKSPACE, name)
+        ledger.people.get(_ME.workspace, name)
         ended = ledger.people.revoke(name)
         _note(ledger, "tokens.revoked", name, tokens=ended)
         return ended
 
     with opened(_folder(data)) as database:
-        ended = database.transact(DEFAULT_WORKSPACE, work)
+        ended = database.transact(_ME.workspace, work)
     click.echo(f"{ended} token{'' if ended == 1 else 's'} of {name} revoked.")
 
 
@@ -121,7 +122,7 @@ def everyone(data: Path | None, as_json: bool) -> None:
     Example:  countersign people list --json
     """
     with opened(_folder(data)) as database:
-        rows = database.transact(DEFAULT_WORKSPACE, _everyone, writes=False)
+        rows = database.transact(_ME.workspace, _everyone, writes=False)
     if as_json:
         echo_json([{"id": row.id, "roles": row.roles} for row in rows])
         return
@@ -136,11 +137,13 @@ def _everyone(ledger: Ledger) -> list[PersonRow]:
 
 def _note(ledger: Ledger, what: str, name: str, **more: object) -> None:
     """Who may decide is as much a matter of record as what they decided."""
-    by = owner(load_settings()).id
-    ledger.audit.append(what, {"person": name, "by": by, **more})
+    ledger.audit.append(what, {"person": name, "by": _ME.id, **more})
 
 
 def _reviewer_roles() -> list[str]:
+    from graphs.catalog import kinds, vocabulary  # heavy, and only a new role has to be looked up
+    from policies.book import read_book
+
     settings = load_settings()
     found = set()
     for name, kind in kinds().items():

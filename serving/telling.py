@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from core.money import Money
-from core.wire import ActionView, ApprovalSummary, CaseDetail, CaseSummary, TraceEntry
+from core.wire import ActionView, ApprovalSummary, CaseDetail, CaseSummary, CostView, TraceEntry
 
 _MARKS = {"done": "x", "dropped": "-"}
 _TOLD = ("outcome", "verdict", "tool", "title", "described", "by", "choice", "reason", "problem", "text", "summary")
@@ -53,12 +53,18 @@ def detail(found: CaseDetail) -> Iterator[str]:
         yield from (_approval(each) for each in found.approvals)
     if found.costs:
         yield from ("", "Costs")
-        for cost in found.costs:
-            of_what = f"  {cost.quantity} {cost.unit}s" if cost.unit else ""
-            yield f"  {cost.component:<12}{cost.amount!s:>14}{of_what}"
-        for currency in sorted({cost.amount.currency for cost in found.costs}):
-            parts = (cost.amount for cost in found.costs if cost.amount.currency == currency)
-            yield f"  {'together':<12}{Money.total(parts, currency)!s:>14}"
+        yield from _costs(found.costs)
+
+
+def _costs(costs: list[CostView]) -> Iterator[str]:
+    for currency in sorted({cost.amount.currency for cost in costs}):
+        here = [cost for cost in costs if cost.amount.currency == currency]
+        for component in sorted({cost.component for cost in here}):
+            parts = [cost for cost in here if cost.component == component]
+            many, unit = sum(cost.quantity for cost in parts), parts[0].unit
+            amount = Money.total((cost.amount for cost in parts), currency)
+            yield f"  {component:<12}{amount!s:>14}{f'  {many:,} {unit}s' if unit else ''}"
+        yield f"  {'together':<12}{Money.total((cost.amount for cost in here), currency)!s:>14}"
 
 
 def _action(action: ActionView) -> Iterator[str]:
