@@ -86,7 +86,7 @@ def test_links_lead_to_files() -> None:
             if "://" not in target and not (ROOT / path.parent / target).exists():
                 broken.append(f"{path}: {target}")
 
-    assert broken == []
+    assert not broken, "\n".join(broken)
 
 
 def test_settings_in_documents_exist() -> None:

@@ -71,4 +71,4 @@ def test_no_file_names_a_registry_or_somebodys_machine(trace: str) -> None:
             continue
         found += [f"{path}: {match.group()}" for match in re.finditer(trace, text)]
 
-    assert found == []
+    assert not found, "\n".join(found)
