@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
 from benchmarks.measure import Cost, Figure, Lap, Report, in_turns
-from core.settings import Settings
+from core.settings import EngineSettings, Settings
 from core.wire import SubmitCase
 from engine.intake import Intake
 from graphs.returns.kind import KIND
@@ -27,7 +27,7 @@ async def measured(quick: bool) -> Report:
     many = 5 if quick else 60
     payloads = [payload for _, payload in rehearse(7, many, datetime.now(UTC)).requests]
     with TemporaryDirectory() as folder:
-        settings = Settings(data=Path(folder))
+        settings = Settings(data=Path(folder), engine=EngineSettings(sweep_s=3600))
         async with open_house(settings, bell="tasks") as house:
             token = issue_local_token(house.database, settings.data, owner(settings))
             app = make_app(_without_work(house))
@@ -52,7 +52,7 @@ async def _posted(app: FastAPI, path: str, token: str, payloads: Sequence[Mappin
 
 
 def _without_work(house: House) -> House:
-    """The same house, whose doorbell is not heard: cases pile up."""
+    """The same house, whose doorbell is not heard and whose sweeper sleeps: cases pile up."""
 
     async def unheard(workspace: str, case_id: str) -> None:
         pass
