@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+from core import errors
 from core.actions import JSON
 from core.errors import CountersignError, ProviderUnavailable, SetupError
 
 _PREFIX = "urn:countersign:"
 _PLAIN = {"type", "title", "status", "detail", "hint", "instance"}
+_TREE = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, CountersignError)]
+"""The errors that travel. Other floors may have some of their own, which are made in other ways."""
 
 
 def error_of(status: int, body: JSON, url: str) -> CountersignError:
@@ -23,22 +24,11 @@ def error_of(status: int, body: JSON, url: str) -> CountersignError:
     detail = str(body.get("detail") or body.get("title") or f"HTTP {status}")
     code = str(body.get("type", "")).removeprefix(_PREFIX)
     extra = {name: value for name, value in body.items() if name not in _PLAIN}
-    classes = list(_classes(CountersignError))
-    known = [each for each in classes if _code(each) == code]
-    known += [each for each in classes if each.status == status]
+    known = [each for each in _TREE if each(detail="").code == code]
+    known += [each for each in _TREE if each.status == status]
     error = (known or [CountersignError])[0](detail, hint=str(body.get("hint", "")))
     error.extra.update(extra)
     for name in ("field", "retry_after", "reason"):
         if hasattr(error, name) and name in extra:
             setattr(error, name, extra[name])
     return error
-
-
-def _classes(root: type[CountersignError]) -> Iterator[type[CountersignError]]:
-    yield root
-    for below in root.__subclasses__():
-        yield from _classes(below)
-
-
-def _code(error: type[CountersignError]) -> str:
-    return error(detail="").code

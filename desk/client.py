@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
 from core.errors import CountersignError, OutcomeUnknown, ProviderUnavailable, SetupError
+from core.problems import error_of
 from core.wire import ApprovalDetail, ApprovalSummary, DecidedView, Me, Page, Status, TraceEntry
 from desk.ballots import Ballot
 from desk.connection import Connection
@@ -136,38 +137,10 @@ def _read(model: type[M], text: str) -> M:
         ) from error
 
 
-def _classes(root: type[CountersignError] = CountersignError) -> Iterator[type[CountersignError]]:
-    yield root
-    for below in root.__subclasses__():
-        yield from _classes(below)
-
-
 def problem(response: httpx.Response) -> CountersignError:
     """The error that a problem document tells of; an unknown type becomes the class of its HTTP status."""
     try:
         body = response.json()
     except json.JSONDecodeError:
         body = None
-    if not isinstance(body, dict):
-        if response.status_code >= 500:
-            return ProviderUnavailable(f"The server answered {response.status_code}.", hint="It is tried again.")
-        return SetupError(
-            f"{response.request.url} answered {response.status_code}, and not as a Countersign server does.",
-            hint="Check the address.",
-        )
-    detail = str(body.pop("detail", "") or body.get("title", "") or f"HTTP {response.status_code}")
-    code = str(body.pop("type", "")).removeprefix("urn:countersign:")
-    hint = str(body.pop("hint", ""))
-    extra = {name: value for name, value in body.items() if name not in {"title", "status", "instance"}}
-    known = [each for each in _classes() if _code(each) == code]
-    known += [each for each in _classes() if each.status == response.status_code]
-    error = (known or [CountersignError])[0](detail, hint=hint)
-    error.extra.update(extra)
-    for name in ("field", "retry_after", "reason"):
-        if hasattr(error, name) and name in extra:
-            setattr(error, name, extra[name])
-    return error
-
-
-def _code(error: type[CountersignError]) -> str:
-    return error(detail="").code
+    return error_of(response.status_code, body, str(response.request.url))
