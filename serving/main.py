@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -65,13 +66,23 @@ async def run(settings: Settings, sock: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop.set)
-    async with open_house(settings) as house:
+    async with open_house(settings, ledger_on=_effects_ledger_on()) as house:
         issue_local_token(house.database, settings.data, owner(settings))
         async with serving(house, sock) as address:
             click.echo(f"Countersign is up at {address} (data in {settings.data}). Stop it with Ctrl+C.")
             click.echo("Decide with: countersign desk")
             await stop.wait()
             click.echo("Stopping: running segments end, the rest goes on at the next start.")
+
+
+def _effects_ledger_on() -> bool:
+    """Storms alone may switch the effects ledger off, to show that they would find it out. Raises `SetupError`."""
+    if os.environ.get("COUNTERSIGN_TEST_EFFECTS_LEDGER", "on") != "off":
+        return True
+    if os.environ.get("COUNTERSIGN_TEST") != "1":
+        raise SetupError("The effects ledger can be switched off in tests only.", hint="Unset the variable.")
+    click.echo("THE EFFECTS LEDGER IS OFF: effects can happen twice. This is a test.", err=True)
+    return False
 
 
 @click.command()
