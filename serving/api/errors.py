@@ -36,6 +36,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _routing(_request: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(error.__cause__, CountersignError):  # raised while the body came in
+            return problem(error.__cause__)
         if error.status_code == 404:
             return problem(NotFound("There is nothing at this address.", hint="GET /openapi.json lists the routes."))
         known = CountersignError(str(error.detail))
