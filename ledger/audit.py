@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from pydantic import BaseModel
+from sqlalchemy import LargeBinary, case, cast, func
+from sqlalchemy.exc import DatabaseError
 from sqlmodel import Session, col, select
 
 from core.ids import canonical, digest
@@ -16,6 +20,7 @@ from ledger.pen import Pen
 from ledger.tables import AuditHeadRow, AuditRow
 
 GENESIS = "0" * 64
+_TEXTS = ("at", "type", "case_id", "body", "prev", "hash")
 
 
 class BrokenLink(BaseModel):
@@ -73,26 +78,71 @@ class AuditChain:
 
     def workspaces(self) -> list[str]:
         """Those that have a chain, or what is left of one."""
-        named = set(self._session.exec(select(AuditHeadRow.workspace)))
-        return sorted(named | set(self._session.exec(select(AuditRow.workspace).distinct())))
+        named = {_text(name) for name in self._session.exec(select(self._raw(AuditHeadRow.workspace)).distinct())}
+        return sorted(named | {_text(name) for name in self._session.exec(select(self._raw(AuditRow.workspace)))})
 
     def verify(self, workspace: str) -> tuple[int, BrokenLink | None]:
         """How many entries hold, and the first that does not."""
-        prev, expected = GENESIS, 1
-        found = select(AuditRow).where(AuditRow.workspace == workspace).order_by(col(AuditRow.seq))
-        for row in self._session.exec(found.execution_options(yield_per=1000)):
+        prev, expected, stray = GENESIS, 1, False
+        for row in self._stored(workspace):
             broken = ""
-            if row.seq != expected:
-                broken = f"entry {expected} is missing"
-            elif row.prev != prev:
+            if row["seq"] < expected:
+                stray = True
+                continue
+            if row["seq"] != expected:
+                broken = "it is missing"
+            elif row["body"] is None:
+                broken = "the database can't read it any more"
+            elif row["prev"] != prev:
                 broken = "it does not carry the hash of the entry before"
-            elif _hash(row.model_dump()) != row.hash:
+            elif _hash(row) != row["hash"]:
                 broken = "its content does not match its hash"
             if broken:
-                return expected - 1, BrokenLink(workspace=workspace, seq=row.seq, why=broken)
-            prev, expected = row.hash, expected + 1
+                return expected - 1, BrokenLink(workspace=workspace, seq=expected, why=broken)
+            prev, expected = row["hash"], expected + 1
         head = self._session.get(AuditHeadRow, workspace)
         if (head.seq, head.hash) != (expected - 1, prev) if head else expected > 1:
-            why = f"the chain ends before its head at entry {head.seq}" if head else "the chain has no head"
+            why = f"the chain does not end with it, as its head says ({head.seq})" if head else "the chain has no head"
+            first = min(expected, head.seq + 1) if head else 1
+            return first - 1, BrokenLink(workspace=workspace, seq=first, why=why)
+        if stray:
+            why = "there is an entry beside the chain, under a number that is taken or below 1"
             return expected - 1, BrokenLink(workspace=workspace, seq=expected, why=why)
         return expected - 1, None
+
+    def _stored(self, workspace: str) -> Iterator[dict[str, Any]]:
+        """The rows as they lie in the table, whatever became of their bytes; the last one may be unreadable."""
+        try:
+            yield from self._rows(workspace)
+        except DatabaseError:  # the file is damaged: find out where
+            for seq in count(1):
+                try:
+                    found = list(self._rows(workspace, seq))
+                except DatabaseError:
+                    found = [{"seq": seq, "body": None}]
+                yield from found
+                if not found or found[0]["body"] is None:
+                    return
+
+    def _rows(self, workspace: str, only: int = 0) -> Iterator[dict[str, Any]]:
+        """Computed, `workspace` and `seq` are read from the table, and not from what its index remembers."""
+        texts = [self._raw(getattr(AuditRow, name)).label(name) for name in _TEXTS]
+        seq = (col(AuditRow.seq) + 0).label("seq")
+        own = self._raw(AuditRow.workspace) == (workspace.encode() if self._sqlite else workspace)
+        found = select(seq, *texts).where(own).order_by(seq)
+        if only:
+            found = found.where(AuditRow.workspace == workspace, AuditRow.seq == only)
+        for row in self._session.execute(found.execution_options(yield_per=1000)):
+            yield {"workspace": workspace, "seq": row.seq or 0} | {name: _text(getattr(row, name)) for name in _TEXTS}
+
+    def _raw(self, column: Any) -> Any:
+        """Text of SQLite as its bytes: a changed byte may leave no text, and that has to be told, not raised."""
+        return case((func.typeof(column) == "text", cast(column, LargeBinary)), else_=None) if self._sqlite else column
+
+    @property
+    def _sqlite(self) -> bool:
+        return self._session.get_bind().dialect.name == "sqlite"
+
+
+def _text(stored: Any) -> str:
+    return stored.decode(errors="backslashreplace") if isinstance(stored, bytes) else str(stored)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from sqlalchemy import Connection, Engine, event, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from sqlmodel import Session, create_engine
 
@@ -141,13 +141,18 @@ class Database:
                 result = step(ledger)
                 if writes:
                     ledger.finish()
+                else:
+                    session.expunge_all()  # rows stay readable after the transaction
+                    session.rollback()
                 return result
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except OperationalError as error:
+        except DatabaseError as error:
+            if not isinstance(error, OperationalError) and type(error) is not DatabaseError:
+                raise  # a broken constraint or query is a defect of ours
             raise SetupError(
                 f"The database could not be used: {error.orig}.",
                 hint="Check the disk, the folder's permissions and that nothing else holds the file.",

@@ -8,13 +8,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import SetupError
+from core.errors import InvalidInput, SetupError
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 HEAD = "0001"
-_VERSIONS = ["0001"]
+EMPTY = "base"
+"""Before the first version: no tables at all."""
+_VERSIONS = [EMPTY, "0001"]
 
 
 def current(path: Path) -> str | None:
@@ -35,18 +37,20 @@ def current(path: Path) -> str | None:
 
 def migrate(path: Path, to: str = "head") -> str:
     """Migrates a SQLite ledger up (or down to a named version). Returns the version it has afterwards."""
-    now = current(path)
-    if now is not None and now not in _VERSIONS:
+    now = current(path) or EMPTY
+    if now not in _VERSIONS:
         raise SetupError(
             f"The data in {path.parent} is of version {now}, newer than this program ({HEAD}).",
             hint="Use the newer program, or choose another folder with COUNTERSIGN_DATA.",
         )
     target = HEAD if to == "head" else to
+    if target not in _VERSIONS:
+        raise InvalidInput(f"There is no version '{target[:20]}'.", hint=f"There are: {', '.join(_VERSIONS)}.")
     if now != target:
         from alembic import command  # heavy, and needed only when there is something to migrate
 
         with _config(path) as config:
-            if now is None or target == HEAD or _VERSIONS.index(target) > _VERSIONS.index(now):
+            if _VERSIONS.index(target) > _VERSIONS.index(now):
                 command.upgrade(config, target)
             else:
                 command.downgrade(config, target)

@@ -24,7 +24,7 @@ def fresh_ledger() -> Iterator[Path]:
 @pytest.fixture
 def ledger_file(fresh_ledger: Path) -> Iterator[Path]:
     with quick_folder() as folder:
-        yield shutil.copy(fresh_ledger, folder / "ledger.db")
+        yield Path(shutil.copy(fresh_ledger, folder / "ledger.db"))
 
 
 @pytest.fixture

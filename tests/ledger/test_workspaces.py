@@ -25,7 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy import table as bare_table
 from sqlalchemy.orm import aliased
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col
+from sqlmodel import select as typed_select
 
 from core.actions import ProposedAction
 from core.clock import FakeClock
@@ -39,6 +40,7 @@ from ledger.tables import SYSTEM, CaseRow, CostRow, PersonRow, Row, RunRow, Trac
 from tests.support.folders import quick_folder
 
 NOW = FakeClock().now()
+select: Any = typed_select  # whatever can be asked at all is asked here
 TABLES: list[type[Any]] = sorted(Row.__subclasses__(), key=lambda each: each.__name__)
 
 
@@ -83,7 +85,7 @@ def two(database: Database) -> Database:
 def readable(fresh_ledger: Path) -> Iterator[Database]:
     """The same, for tests that only look."""
     with quick_folder() as folder:
-        opened = sqlite_database(shutil.copy(fresh_ledger, folder / "ledger.db"), FakeClock())
+        opened = sqlite_database(Path(shutil.copy(fresh_ledger, folder / "ledger.db")), FakeClock())
         yield fill(opened)
         opened.close()
 

@@ -10,7 +10,13 @@ import ledger.tables
 revision = "0001"
 down_revision = None
 
-APPEND_ONLY = ("audit", "decision", "vote", "action")
+APPEND_ONLY = {
+    "audit": "workspace = NEW.workspace AND seq = NEW.seq",
+    "decision": "id = NEW.id",
+    "vote": "id = NEW.id OR (review_id = NEW.review_id AND person = NEW.person)",
+    "action": "id = NEW.id",
+}
+"""With what a new row would have to agree in order to replace an older one."""
 
 
 def upgrade() -> None:
@@ -258,12 +264,18 @@ def upgrade() -> None:
     with op.batch_alter_table("vote", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_vote_action_id"), ["action_id"], unique=False)
 
-    for table in APPEND_ONLY:
+    for table, taken in APPEND_ONLY.items():
         for change in ("UPDATE", "DELETE"):
             op.execute(
                 f"CREATE TRIGGER {table}_is_append_only_{change.lower()} BEFORE {change} ON {table} "
                 f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
             )
+        # An INSERT OR REPLACE deletes without asking the triggers above. The same action again is no mistake.
+        refused = "RAISE(IGNORE)" if table == "action" else f"RAISE(ABORT, '{table} is append-only')"
+        op.execute(
+            f"CREATE TRIGGER {table}_is_append_only_replace BEFORE INSERT ON {table} "
+            f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {taken}) BEGIN SELECT {refused}; END"
+        )
 
 
 def downgrade() -> None:
