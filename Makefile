@@ -29,7 +29,7 @@ setup: $(READY)
 
 demo: $(READY)
 	@$(BIN)/countersign demo $(ARGS)
-	@command -v countersign >/dev/null || echo "  . $(BIN)/activate                       so that countersign is found"
+	@command -v countersign >/dev/null || echo "  . $(BIN)/activate                        so that countersign is found"
 
 desk: $(READY)
 	@$(BIN)/countersign demo desk $(ARGS)
