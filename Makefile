@@ -1,7 +1,8 @@
 # make setup   an environment of this project's own, in .venv (all other targets do it first)
 # make demo    200 returns through the whole house      make desk    decide what waits for people
 # make test    the tests            make check   style, types, floors and tests
-# make bench   speed, beside floors make lock    pin requirements anew (UPGRADE=1: newest)
+# make bench   speed, beside floors make storm   200 cases through three kills of the server
+# make lock    pin requirements anew (UPGRADE=1: newest)
 # make clean   remove what make made; data in .countersign stays
 #
 # Needs Python 3.11 or later, make and git. Another Python: make setup PYTHON=python3.13
@@ -19,7 +20,7 @@ UV := $(VENV)/.uv
 
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup demo desk test check bench lock clean
+.PHONY: help setup demo desk test check bench storm lock clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -46,6 +47,10 @@ check: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+storm: $(READY)
+	$(BIN)/python -m tests.support.storm --cases 200 --kills 3
+	! $(BIN)/python -m tests.support.storm --cases 24 --kills 3 --strike-at messages.send --ledger-off
 
 clean:
 	rm -rf $(VENV) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

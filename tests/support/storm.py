@@ -2,9 +2,9 @@
 
     python -m tests.support.storm --cases 200 --kills 3 --seed 1 [--ledger-off]
 
-The provider is a process of its own and outlives the kills, as any provider would; it answers slowly, so
-that kills fall between an effect and its record. Reviewers approve what waits. At the end the project's
-own checker judges. Exit 0 if it finds nothing, 1 otherwise.
+The provider is a process of its own and outlives the kills, as any provider would. Its answers come
+late, and each kill waits for an entry in its log: it falls between an effect and its record. Reviewers
+approve what waits. At the end the project's own checker judges. Exit 0 if it finds nothing, 1 otherwise.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ import httpx
 from ledger.database import Ledger, sqlite_database
 from ledger.migrate import migrate
 from ledger.tables import SYSTEM
+from tools.fulfillment.http import HttpShop
 from tools.returns.simulated.world import generate
 
 PEOPLE = {
@@ -50,7 +51,7 @@ class Outcome:
     """What a storm left behind, as the checker and the chain see it."""
 
     kills: int
-    """Kills that fell while segments were running."""
+    """Kills that fell between an effect at the provider and its record."""
     statuses: dict[str, int]
     check: dict[str, Any]
     verify: dict[str, Any]
@@ -66,7 +67,9 @@ class Storm:
     kills: int
     seed: int
     ledger_on: bool = True
-    slow_s: float = 0.08
+    strike_at: str = ""
+    """The operation after which the server is killed; any, if empty."""
+    late_s: float = 0.15
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="storm-")))
 
     def run(self) -> Outcome:
@@ -90,7 +93,7 @@ class Storm:
         with self._process("shop", "--port", str(shop_port), "--data", str(self.folder / "shop.db"), "--world",
                            str(self.folder / "world.json"), "--dialect", "returns", "--faults"):  # fmt: skip
             wait_for(f"http://127.0.0.1:{shop_port}/ok")
-            plan = {"seed": self.seed, "rates": {"slow": 1.0}, "seconds": self.slow_s}
+            plan = {"seed": self.seed, "rates": {"late": 1.0}, "seconds": self.late_s}
             httpx.put(f"http://127.0.0.1:{shop_port}/faults", json=plan, headers=_bearer("storm")).raise_for_status()
             killed, statuses = asyncio.run(self._blow())
             check, verify = self._command("audit", "check", "--json"), self._command("audit", "verify", "--json")
@@ -148,11 +151,11 @@ class Storm:
                     # The kills spread over the run: each waits until its share of the cases has been begun.
                     if killed < self.kills and begun >= self.cases * (killed + 1) / (self.kills + 2):
                         await asyncio.sleep(draw.uniform(0, 1.0))
-                        if (await self._statuses(client)).get("running", 0):
-                            server.send_signal(signal.SIGKILL)
-                            server.wait()
-                            killed += 1
-                            server = self._up()
+                        await self._effect_in_the_air()
+                        server.send_signal(signal.SIGKILL)
+                        server.wait()
+                        killed += 1
+                        server = self._up()
                     await asyncio.sleep(0.05)
                 raise TimeoutError(f"after {_PATIENCE_S} s: {await self._statuses(client)}; logs are in {self.folder}")
             finally:
@@ -161,6 +164,17 @@ class Storm:
                 await asyncio.gather(*work, return_exceptions=True)
                 server.kill()
                 server.wait()
+
+    async def _effect_in_the_air(self) -> None:
+        """Until the provider has just done something whose answer is still on its way."""
+        shop = HttpShop(self._env["COUNTERSIGN_SHOP__URL"], "storm", 10)
+        last = 0
+        while entries := await shop.log(last):
+            last = entries[-1].seq
+        while not any(entry.operation == self.strike_at or not self.strike_at for entry in entries):
+            entries = await shop.log(last)
+            last = entries[-1].seq if entries else last
+        await shop.close()
 
     def _up(self) -> subprocess.Popen[bytes]:
         with open(self.folder / "up.log", "ab") as log:
@@ -240,8 +254,10 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--ledger-off", action="store_true", help="Without the effects ledger: must be found out.")
+    parser.add_argument("--strike-at", default="", help="Kill right after this operation, such as messages.send.")
     given = parser.parse_args()
-    outcome = Storm(given.cases, given.kills, given.seed, ledger_on=not given.ledger_off).run()
+    storm = Storm(given.cases, given.kills, given.seed, ledger_on=not given.ledger_off, strike_at=given.strike_at)
+    outcome = storm.run()
     print(
         f"{given.cases} cases, {outcome.kills} kills in the middle of work, {outcome.seconds:.0f} s: "
         f"{json.dumps(outcome.statuses)}"

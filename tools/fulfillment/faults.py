@@ -20,6 +20,7 @@ class Fault(StrEnum):
     TIMEOUT_AFTER = "timeout_after"  # the answer is lost: it happened, and the caller can't tell
     ERROR = "error"  # a 500: nothing happened, and the caller knows
     SLOW = "slow"
+    LATE = "late"  # it happened at once, and the answer comes late
     DUPLICATE_CALLBACK = "duplicate_callback"
 
 
@@ -32,7 +33,7 @@ class PlannedFault(BaseModel):
     fault: Fault
     times: int = Field(default=1, ge=1)
     seconds: float = Field(default=0.05, ge=0, le=60)
-    """How slow a slow one is."""
+    """How slow a slow one is, and how late a late answer."""
 
 
 class FaultPlan(BaseModel):

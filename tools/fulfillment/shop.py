@@ -76,6 +76,8 @@ class EmbeddedShop:
             self._under_way.discard(key)
         for subscription in self._subscriptions:
             subscription.wake()
+        if planned is not None and planned.fault is Fault.LATE:
+            await asyncio.sleep(planned.seconds)
         if planned is not None and planned.fault is Fault.TIMEOUT_AFTER:
             raise OutcomeUnknown(f"{operation} timed out.", hint="Look the call up by its key.")
         return result
@@ -147,5 +149,7 @@ class EmbeddedShop:
             planned = await self._suffer(query)
         except OutcomeUnknown as error:
             raise ProviderUnavailable(error.detail, hint="Try again later.") from error
+        if planned is not None and planned.fault is Fault.LATE:
+            await asyncio.sleep(planned.seconds)
         if planned is not None and planned.fault is Fault.TIMEOUT_AFTER:
             raise ProviderUnavailable(f"{query} timed out.", hint="Try again later.")
