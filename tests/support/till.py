@@ -275,11 +275,15 @@ class Till:
         self, name: str, case: str, choice: str = "approve", *, key: str | None = None, **more: Any
     ) -> Decided:
         """Decides what waits in a case, as somebody who has looked at it now."""
-        review = await self.review(case)
-        seen = more.pop("seen", None) or await self.seen(review.id)
+        return await self.vote(name, (await self.review(case)).id, choice, key=key, **more)
+
+    async def vote(
+        self, name: str, review_id: str, choice: str = "approve", *, key: str | None = None, **more: Any
+    ) -> Decided:
+        seen = more.pop("seen", None) or await self.seen(review_id)
         decision = Decision(choice=Choice(choice), seen=seen, **more)
-        decided = await self.house.desk.decide(person(name), review.id, decision, key)
-        await self.settle(case)
+        decided = await self.house.desk.decide(person(name), review_id, decision, key)
+        await self.settle((await self.read(lambda ledger: ledger.reviews.get(review_id))).case_id)
         return decided
 
     async def approve(self, name: str, case: str) -> Decided:
@@ -323,6 +327,10 @@ class Till:
     async def actions(self, case: str) -> list[ActionRow]:
         rows: list[ActionRow] = await self.read(lambda ledger: ledger.effects.actions(case))
         return rows
+
+    async def args(self, action_id: str) -> dict[str, Any]:
+        found: ActionRow = await self.read(lambda ledger: ledger.effects.action(action_id))
+        return found.args
 
     async def runs(self, case: str) -> list[RunRow]:
         rows: list[RunRow] = await self.read(lambda ledger: ledger.effects.runs(case))
