@@ -83,20 +83,25 @@ def submit(
         click.echo(f"It goes on: countersign cases {found.case.id} --follow", err=True)
 
 
+def _named(file: Any) -> str:
+    name = str(getattr(file, "name", "<stdin>"))
+    return "Standard input" if name == "<stdin>" else name
+
+
 def _text(file: Any) -> str:
     try:
         return str(file.read().decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"{file.name} is no UTF-8 text.", field="letter", hint="Convert it first.") from error
+        raise InvalidInput(f"{_named(file)} is no UTF-8 text.", field="letter", hint="Convert it first.") from error
 
 
 def _json_object(file: Any) -> dict[str, JSON]:
     try:
         found = json.loads(file.read())
     except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"{file.name} is no JSON: {error}.", field="payload", hint="Correct it.") from error
+        raise InvalidInput(f"{_named(file)} is no JSON: {error}.", field="payload", hint="Correct it.") from error
     if not isinstance(found, Mapping):
-        raise InvalidInput(f"{file.name} is no JSON object.", field="payload", hint="Write {…}.")
+        raise InvalidInput(f"{_named(file)} is no JSON object.", field="payload", hint="Write {…}.")
     return dict(found)
 
 
