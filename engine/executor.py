@@ -13,6 +13,7 @@ from typing import Any
 from core.actions import OutcomeStatus, ProposedAction, ToolOutcome
 from core.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from core.ids import digest
+from core.money import Money
 from core.ports import CallContext, Tools
 from core.states import Desired, ReviewStatus, RunStatus
 from core.verdicts import Allow, Deny, Fact, Review, Verdict
@@ -274,8 +275,12 @@ def _moved(review: ReviewRow, facts: dict[str, Fact]) -> str:
         if then.get("witnessed"):
             now = facts[path].model_dump(mode="json")["value"] if path in facts else None
             if now != then["value"]:
-                changes.append(f"{path} was {then['value']}, is {now}")
+                changes.append(f"{path} was {_in_words(then['value'])}, is {_in_words(now)}")
     return f"the facts moved since it was approved: {'; '.join(changes)}" if changes else ""
+
+
+def _in_words(value: Any) -> str:
+    return str(Money.model_validate(value)) if isinstance(value, dict) else "unknown" if value is None else str(value)
 
 
 def _outcome(

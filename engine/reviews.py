@@ -96,6 +96,9 @@ class ReviewDesk:
             )
             return
         verdict = Review.model_validate(ledger.effects.decisions(action_id)[-1].body)
+        if question.value.get("again"):
+            why = str(question.value["reason"])
+            verdict = verdict.model_copy(update={"reason": f"{why[:1].upper()}{why[1:]}. {verdict.reason}"})
         self.open(ledger, case, action_id, question.id, verdict)
 
     def open(self, ledger: Ledger, case: CaseRow, action_id: str, interrupt_id: str, verdict: Review) -> ReviewRow:
@@ -283,7 +286,7 @@ class ReviewDesk:
             ledger.cases.post(
                 case,
                 source="desk",
-                event_id=f"{review.id}:{to}",
+                event_id=f"{review.id}:{to}:{review.version}",
                 event="review.decided",
                 payload={"review_id": review.id, "interrupt_id": review.interrupt_id},
             )

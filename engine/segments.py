@@ -83,7 +83,7 @@ class Segments:
             return None
         if self._stop(ledger, case):
             return None
-        events = ledger.cases.unprocessed(case_id)
+        events = [each for each in ledger.cases.unprocessed(case_id) if not self._too_early(ledger, each)]
         if not events or case.status == CaseStatus.FAILED:
             return None
         event = events[0]
@@ -169,6 +169,15 @@ class Segments:
         incidents.ask(ledger, case, incidents.RECOVER, {"problem": problem}, described)
         ledger.audit.append("case.failed", {"problem": problem}, case_id=case.id)
         ledger.trace.add(case.id, "case.failed", {"problem": problem})
+
+    def _too_early(self, ledger: Ledger, event: InboxRow) -> bool:
+        """An event that claims an answer to a question which people have not answered: it wakes up nobody."""
+        claimed = event.payload.get("interrupt_id")
+        waiting = ledger.reviews.of_case(event.case_id, only_open=True) if claimed else []
+        if not any(review.interrupt_id == claimed for review in waiting):
+            return False
+        ledger.cases.processed(event, "its question is still open")
+        return True
 
     def _refused_to_recover(self, ledger: Ledger, event: InboxRow) -> str:
         """People were asked whether to try a failed case again, and said no."""

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, update
 from sqlmodel import Session, col, select
 
 from core.actions import ProposedAction
-from core.errors import NotFound
+from core.errors import Conflict, NotFound
 from core.ports import Count
 from core.states import RunStatus
 from core.verdicts import Verdict
@@ -79,8 +79,11 @@ class Effects:
 
     @staticmethod
     def proposed(row: ActionRow) -> ProposedAction:
-        """The action as it was proposed, rebuilt from the store."""
-        return ProposedAction.model_validate(row.model_dump(include=set(ProposedAction.model_fields)))
+        """The action as it was proposed, rebuilt from the store. Raises `Conflict` if it is not what its id says."""
+        action = ProposedAction.model_validate(row.model_dump(include=set(ProposedAction.model_fields)))
+        if action.id != row.id:
+            raise Conflict(f"The stored action {row.id} was changed.", hint="Look at the database: somebody wrote it.")
+        return action
 
     # decisions
 

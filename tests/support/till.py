@@ -23,7 +23,7 @@ from core.money import Money
 from core.people import Person
 from core.ports import CallContext
 from core.settings import BudgetSettings, EngineSettings, Settings
-from core.states import CaseStatus
+from core.states import CaseStatus, Desired
 from core.verdicts import Fact, FactSpec, FactType
 from engine.checker import Report
 from engine.reviews import Choice, Decided, Decision
@@ -267,6 +267,25 @@ class Till:
         fired = await self.house.sweeper.sweep()
         await self.house.settled("default", await self.read(lambda ledger: ledger.cases.moving()))
         return fired
+
+    async def want(self, case: str, desired: Desired) -> None:
+        await self.house.intake.want(person("ops"), case, desired)
+        await self.settle(case)
+
+    async def hold(self, case: str) -> None:
+        """People may decide, and nothing runs until it is let go."""
+        await self.want(case, Desired.PAUSE)
+
+    async def let_go(self, case: str) -> None:
+        await self.want(case, Desired.RUN)
+
+    async def until(self, case: str, entry: str) -> None:
+        """Waits for an entry in the case's log."""
+        while True:
+            ticket = self.house.stream.ticket()
+            if await self.trace(case, entry):
+                return
+            await ticket.wait()
 
     def fail(self, *planned: tuple[str, Fault] | PlannedFault) -> None:
         self.shop.faults = Faults.script(planned)
