@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from itertools import count
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import LargeBinary, case, cast, func
+from sqlalchemy import Insert, LargeBinary, Table, bindparam, case, cast, func
+from sqlalchemy import select as table_select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError
 from sqlmodel import Session, col, select
 
@@ -35,40 +38,53 @@ def _hash(row: dict[str, Any]) -> str:
     return digest({key: row[key] for key in ("workspace", "seq", "at", "type", "case_id", "body", "prev")})
 
 
+_HEADS: Table = AuditHeadRow.__table__  # type: ignore[attr-defined]
+_HEAD = table_select(_HEADS.c.seq, _HEADS.c.hash).where(_HEADS.c.workspace == bindparam("chain")).with_for_update()
+
+
+@cache
+def _upsert(dialect: str) -> Insert:
+    insert = sqlite.insert(_HEADS) if dialect == "sqlite" else postgresql.insert(_HEADS)
+    moved = {"seq": insert.excluded.seq, "hash": insert.excluded.hash}
+    return insert.on_conflict_do_update(index_elements=["workspace"], set_=moved)
+
+
 class AuditChain:
     def __init__(self, session: Session, workspace: str, now: datetime, pen: Pen) -> None:
         self._session = session
         self._workspace = workspace
         self._now = now
         self._pen = pen
-        self._heads: dict[str, AuditHeadRow] = {}
+        self._heads: dict[str, tuple[int, str]] = {}
+        """Of the chains that this transaction adds to: the last link's number and hash."""
 
     def append(self, entry: str, body: dict[str, Any], *, case_id: str = "", workspace: str = "") -> None:
         """Adds one link. The head's row is locked first, so writers follow one another."""
-        head = self._head(workspace or self._workspace)
+        workspace = workspace or self._workspace
+        seq, prev = self._heads.get(workspace) or self._head(workspace)
         row: dict[str, Any] = {
-            "workspace": head.workspace,
-            "seq": head.seq + 1,
+            "workspace": workspace,
+            "seq": seq + 1,
             "at": self._now.astimezone(UTC).isoformat(timespec="microseconds"),
             "type": entry,
             "case_id": case_id,
             "body": canonical(body).decode(),
-            "prev": head.hash,
+            "prev": prev,
         }
         row["hash"] = _hash(row)
-        head.seq, head.hash = head.seq + 1, row["hash"]
+        self._heads[workspace] = (seq + 1, row["hash"])
         self._pen.add(AuditRow, row)
 
-    def _head(self, workspace: str) -> AuditHeadRow:
-        if workspace not in self._heads:
-            head = self._session.get(AuditHeadRow, workspace, with_for_update=True)
-            self._heads[workspace] = head or AuditHeadRow(workspace=workspace, seq=0, hash=GENESIS)
-        return self._heads[workspace]
+    def _head(self, workspace: str) -> tuple[int, str]:
+        head = self._session.connection().execute(_HEAD, {"chain": workspace}).first()
+        return (int(head.seq), str(head.hash)) if head else (0, GENESIS)
 
     def seal(self) -> None:
         """Writes the heads that moved."""
-        self._session.add_all(self._heads.values())
-        self._session.flush()
+        heads = [{"workspace": name, "seq": seq, "hash": link} for name, (seq, link) in self._heads.items()]
+        if heads:
+            connection = self._session.connection()
+            connection.execute(_upsert(connection.dialect.name), heads)
 
     def entries(self, *, case_id: str = "", after: int = 0, limit: int = 500) -> list[AuditRow]:
         found = select(AuditRow).where(AuditRow.workspace == self._workspace, AuditRow.seq > after)

@@ -38,6 +38,16 @@ def _listens() -> ColumnElement[bool]:
     )
 
 
+_MOVING: Prepared[str] = Prepared(
+    select(CaseRow.id).where(col(CaseRow.status).in_([CaseStatus.OPEN, CaseStatus.RUNNING]))
+)
+_CALLED: Prepared[str] = Prepared(
+    select(CaseRow.id)
+    .join(InboxRow, col(CaseRow.id) == col(InboxRow.case_id))
+    .where(col(InboxRow.processed_at).is_(None), _listens())
+)
+
+
 class Cases:
     def __init__(self, session: Session, now: datetime) -> None:
         self._session = session
@@ -149,13 +159,7 @@ class Cases:
 
     def moving(self) -> set[str]:
         """Cases that a segment works on, or will soon."""
-        found = select(CaseRow.id).where(col(CaseRow.status).in_([CaseStatus.OPEN, CaseStatus.RUNNING]))
-        called = (
-            select(CaseRow.id)
-            .join(InboxRow, col(CaseRow.id) == col(InboxRow.case_id))
-            .where(col(InboxRow.processed_at).is_(None), _listens())
-        )
-        return {*self._session.exec(found), *self._session.exec(called)}
+        return {*_MOVING.all(self._session), *_CALLED.all(self._session)}
 
     def by_status(self) -> dict[str, int]:
         found = select(CaseRow.status, func.count()).group_by(CaseRow.status)

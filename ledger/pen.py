@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Insert, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel
 
-from ledger.prepared import SCOPED
 from ledger.tables import SYSTEM
+
+
+@cache
+def _insert(table: type[SQLModel], dialect: str) -> Insert:
+    """Built once for each table: building it costs more than running it."""
+    target: Table = table.__table__  # type: ignore[attr-defined]
+    insert = sqlite.insert(target) if dialect == "sqlite" else postgresql.insert(target)
+    return insert.on_conflict_do_nothing()
 
 
 class Pen:
@@ -28,11 +36,9 @@ class Pen:
 
     def insert(self, table: type[SQLModel], rows: list[dict[str, Any]]) -> int:
         """Adds them right away. Returns how many were new."""
-        target: Table = table.__table__  # type: ignore[attr-defined]
-        dialect = sqlite if self._session.get_bind().dialect.name == "sqlite" else postgresql
-        statement = dialect.insert(target).on_conflict_do_nothing().execution_options(**{SCOPED: True})
-        inserted = self._session.execute(statement, [self._owned(table, row) for row in rows])
-        return int(inserted.rowcount)  # type: ignore[attr-defined]  # an insert gives a cursor's result
+        connection = self._session.connection()
+        statement = _insert(table, connection.dialect.name)
+        return connection.execute(statement, [self._owned(table, row) for row in rows]).rowcount
 
     def _owned(self, table: type[SQLModel], row: dict[str, Any]) -> dict[str, Any]:
         mine = self._session.info["workspace"]

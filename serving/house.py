@@ -54,7 +54,7 @@ from tools.fulfillment.ports import Shop
 from tools.fulfillment.shop import EmbeddedShop
 from tools.vision.ports import NoScorer
 
-_SETTLE_S = 0.02
+_SETTLE_S = 0.1
 """Between two looks at whether cases have settled, while there is news all the time."""
 DEFAULT_WORKSPACE = "default"
 

@@ -6,7 +6,7 @@ shop stored under that key is found again by `find`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,6 +45,7 @@ def _write(
     *,
     egress: frozenset[Egress] = _PROVIDER,
     spends: Callable[[A], Money | None] = lambda _: None,
+    costs: Callable[[Any], Mapping[str, Money]] = lambda _: {},
     compensated_by: str = "",
 ) -> Tool[A]:
     async def run(given: A, context: CallContext) -> BaseModel:
@@ -55,7 +56,9 @@ def _write(
         call = await shop.find(key)
         return None if call is None else result.model_validate(call.result).model_dump(mode="json")
 
-    spec = ToolSpec(name, effect, args, result, describe, summary, egress, spends=spends, compensated_by=compensated_by)
+    spec = ToolSpec(
+        name, effect, args, result, describe, summary, egress, spends=spends, costs=costs, compensated_by=compensated_by
+    )
     return Tool(spec, run, find)
 
 
@@ -179,6 +182,7 @@ def _contact(shop: Shop) -> list[Tool[Any]]:
             lambda g: f"Buy a return label for return {g.return_id} and send it to the customer",
             "A carrier's label for an OPEN return. Some carriers bill on creation, some on scan.",
             egress=_BY_CARRIER,
+            costs=lambda label: {"label": label.cost},
             compensated_by="labels.void",
         ),
         _write(
