@@ -26,6 +26,8 @@ from ledger.tables import ReviewRow, RunRow
 _PAUSES_S = (0.05, 0.25, 1.0)
 """Between attempts at a provider that said that nothing happened."""
 
+FOUND = "found at the provider by its key"
+
 UNDER_WAY = "concurrent_request"
 """A provider's word for: a call with this key is running here right now."""
 
@@ -96,6 +98,18 @@ class Executor:
                 return stop
             raise AskAgain(stop)
         return await self._perform(action)
+
+    async def recall(self, workspace: str, action_id: str) -> None:
+        """Where nobody knew what came of an action: asks the provider again, whose word goes before people's."""
+        action, _, run = await self._database.read(workspace, lambda ledger: _load(ledger, action_id))
+        if run is None or run.status != RunStatus.UNKNOWN or not self._tools.specs()[action.tool].lookup:
+            return
+        try:
+            found = await self._tools.lookup(action.tool, run.key)
+        except (OutcomeUnknown, ProviderUnavailable):
+            return
+        if found is not None:
+            await self._finish(action, RunStatus.DONE, found, FOUND)
 
     # before
 
@@ -176,14 +190,14 @@ class Executor:
 
     async def _look_up(self, action: ProposedAction, context: CallContext, why: str) -> ToolOutcome:
         """Asks the provider whether it happened. It did: its result. It did not: once more, same key."""
+        spec = self._tools.specs()[action.tool]
         for pause in (*_PAUSES_S, 0.0):
             try:
-                found = await self._tools.lookup(action.tool, context.key)
+                found = await self._tools.lookup(action.tool, context.key) if spec.lookup else None
                 if found is not None:
-                    return await self._finish(action, RunStatus.DONE, found, "found at the provider by its key")
-                spec = self._tools.specs()[action.tool]
+                    return await self._finish(action, RunStatus.DONE, found, FOUND)
                 if not spec.keyed:
-                    break
+                    break  # a second call could be a second effect
                 again = await self._tools.call(action.tool, action.args, context)
                 return await self._finish(action, RunStatus.DONE, again)
             except ProviderRefused as no:

@@ -19,5 +19,6 @@ class Services:
     database: Database
 
     async def ruling(self, workspace: str, action_id: str) -> Ruled:
-        """What people decided of an action, edits followed."""
+        """What people decided of an action, edits followed; of an outcome that nobody knew, what is known by now."""
+        await self.executor.recall(workspace, action_id)
         return await self.database.write(workspace, lambda ledger: ruling(ledger, action_id))
