@@ -70,9 +70,14 @@ async def run(settings: Settings, sock: socket.socket) -> None:
         issue_local_token(house.database, settings.data, owner(settings))
         async with serving(house, sock) as address:
             click.echo(f"Countersign is up at {address} (data in {settings.data}). Stop it with Ctrl+C.")
-            click.echo("Decide with: countersign desk")
+            click.echo(f"Decide with: {_where(settings)}countersign desk")
             await stop.wait()
             click.echo("Stopping: running segments end, the rest goes on at the next start.")
+
+
+def _where(settings: Settings) -> str:
+    """What a client on this machine has to be told to find this server."""
+    return "" if settings.data == load_settings().data else f"COUNTERSIGN_DATA={settings.data} "
 
 
 def _effects_ledger_on() -> bool:

@@ -158,25 +158,33 @@ async def test_an_edit_that_makes_no_sense_is_refused_and_changes_nothing(live: 
 # A model that is down, slow, or talks nonsense
 
 
-@pytest.mark.parametrize("fault", [None, Fault.SLOW, Fault.ERROR])
-async def test_a_model_that_does_not_answer_delays_the_case_and_loses_nothing(fault: Fault | None) -> None:
-    with quick_folder() as folder, serve(planning(ReturnsProcedure()), always=fault) as server:
-        url = server.url if fault else nobody()
-        async with living(_thinking_at(folder, url)) as live:
-            case = await live.submit(await live.dear())
-            assert case["case"]["status"] == "paused"
-            assert case["case"]["problem"]
-            assert await live.done_at_the_shop(case["case"]["id"]) == []
+async def test_a_model_that_does_not_answer_delays_the_case_and_loses_nothing() -> None:
+    with quick_folder() as folder, serve(planning(ReturnsProcedure())) as server:
+        async with living(_thinking_at(folder, server.url)) as live:
+            for server.always in (Fault.SLOW, Fault.ERROR):
+                case = await live.submit(await live.dear())
+                assert case["case"]["status"] == "paused"
+                assert case["case"]["problem"]
+                assert await live.done_at_the_shop(case["case"]["id"]) == []
             assert await live.whole()
 
 
-@pytest.mark.parametrize("fault", [Fault.CHATTER, Fault.UNKNOWN_TOOL, Fault.WRONG_ARGUMENTS, Fault.LOOP])
-async def test_a_model_that_answers_nonsense_hands_the_case_to_people(fault: Fault) -> None:
-    with quick_folder() as folder, serve(planning(ReturnsProcedure()), always=fault) as server:
+async def test_a_model_server_that_is_not_there_is_named_in_the_case() -> None:
+    with quick_folder() as folder:
+        async with living(_thinking_at(folder, nobody())) as live:
+            case = await live.submit(await live.dear())
+            assert case["case"]["status"] == "paused"
+            assert "reached" in case["case"]["problem"]
+            assert await live.whole()
+
+
+async def test_a_model_that_answers_nonsense_hands_the_case_to_people() -> None:
+    with quick_folder() as folder, serve(planning(ReturnsProcedure())) as server:
         async with living(_thinking_at(folder, server.url)) as live:
-            case, approval = await live.waiting(await live.dear())
-            assert approval["approval"]["tool"] == "people.ask"
-            assert await live.done_at_the_shop(case["case"]["id"]) == []
+            for server.always in (Fault.HTML, Fault.CHATTER, Fault.UNKNOWN_TOOL, Fault.WRONG_ARGUMENTS, Fault.LOOP):
+                case, approval = await live.waiting(await live.dear())
+                assert approval["approval"]["tool"] == "people.ask"
+                assert await live.done_at_the_shop(case["case"]["id"]) == []
             assert await live.whole()
 
 
