@@ -111,6 +111,12 @@ class Executor:
         if found is not None:
             await self._finish(action, RunStatus.DONE, found, FOUND)
 
+    async def settle(self, workspace: str, action_id: str) -> None:
+        """Finds out what came of an effect that nobody waits for any more: its case was cancelled, or went on."""
+        action, _payload, run = await self._database.read(workspace, lambda ledger: _load(ledger, action_id))
+        if run is not None and run.status == RunStatus.INTENT:
+            await self._settle_earlier(action, run)
+
     # before
 
     def _reserve(self, ledger: Ledger, action: ProposedAction, facts: dict[str, Fact]) -> ToolOutcome | str | None:
@@ -259,7 +265,7 @@ class Executor:
                     )
             return _outcome(action, _AS_OUTCOME[status], result=result, reason=reason)
 
-        outcome = await self._database.write(action.workspace, close)
+        outcome = await self._database.write(action.workspace, close, durable=False)
         self._stream.publish()
         return outcome
 

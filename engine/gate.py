@@ -85,7 +85,7 @@ class Gate:
                 for action, facts in zip(actions, gathered, strict=True)
             ]
 
-        rulings = await self._database.write(workspace, record)
+        rulings = await self._database.write(workspace, record, durable=False)
         self._stream.publish()
         return rulings
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from core.actions import ProposedAction
 from core.ids import digest
+from core.ports import Interrupt
 from core.verdicts import BookRef, Review, ReviewerSet
 from ledger.database import Ledger
 from ledger.tables import CaseRow, ReviewRow
@@ -44,3 +45,11 @@ def ask(
     ledger.audit.append("review.opened", {"review": review.id, "action": action.id, "tool": tool}, case_id=case.id)
     ledger.trace.add(case.id, "review.opened", {"review": review.id, "tool": tool, "reason": described})
     return review
+
+
+def ask_what_happened(ledger: Ledger, case: CaseRow, question: Interrupt) -> None:
+    """The outcome of an action at its provider is not known: people look there."""
+    action = ledger.effects.action(str(question.value["action_id"]))
+    problem = str(question.value.get("reason", ""))[:500]
+    args = {"action_id": action.id, "tool": action.tool, "problem": problem}
+    ask(ledger, case, RECONCILE, args, f"Did it happen? {action.described}", interrupt_id=question.id)

@@ -45,5 +45,5 @@ class Journal:
 
     async def note(self, case: CaseView, notes: Sequence[Note]) -> None:
         if notes:
-            await self._database.write(case.workspace, lambda ledger: self.write(ledger, case.id, notes))
+            await self._database.write(case.workspace, lambda ledger: self.write(ledger, case.id, notes), durable=False)
             self._stream.publish()

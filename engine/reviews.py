@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, Field
 
 from core.actions import JSON, ProposedAction
-from core.errors import AlreadyDecided, Forbidden, InvalidInput, StaleState
+from core.errors import AlreadyDecided, Forbidden, InvalidInput, KeyReused, StaleState
 from core.people import Permission, Person, require
 from core.ports import Interrupt, Tools
 from core.states import FINISHED, CaseStatus, ReviewStatus
@@ -85,15 +85,7 @@ class ReviewDesk:
                 return
         action_id = str(question.value["action_id"])
         if question.value.get("unknown"):
-            action = ledger.effects.action(action_id)
-            incidents.ask(
-                ledger,
-                case,
-                incidents.RECONCILE,
-                {"action_id": action_id, "tool": action.tool, "problem": str(question.value.get("reason", ""))[:500]},
-                f"Did it happen? {action.described}",
-                interrupt_id=question.id,
-            )
+            incidents.ask_what_happened(ledger, case, question)
             return
         verdict = Review.model_validate(ledger.effects.decisions(action_id)[-1].body)
         if question.value.get("again"):
@@ -144,10 +136,10 @@ class ReviewDesk:
     ) -> Decided:
         """Writes a vote, and decides the review once the votes suffice. First come, first served.
 
-        The same request key again gives the same answer, and no second vote.
+        The same request key again casts no second vote, and tells what came of the first.
         """
         require(person, Permission.DECIDE)
-        if request_key and (earlier := await self._answered(person, review_id, request_key)):
+        if request_key and (earlier := await self._answered(person, review_id, decision, request_key)):
             return earlier
         edited, facts = None, {}
         if decision.choice is Choice.EDIT:
@@ -189,16 +181,24 @@ class ReviewDesk:
             await self._ring(person.workspace, review.case_id)
         return decided
 
-    async def _answered(self, person: Person, review_id: str, request_key: str) -> Decided | None:
-        """What came of the vote that this request cast before, if it did."""
+    async def _answered(self, person: Person, review_id: str, decision: Decision, request_key: str) -> Decided | None:
+        """What came of the vote that this request cast before, if it did. Raises `KeyReused`."""
 
         def find(ledger: Ledger) -> Decided | None:
             review = ledger.reviews.get(review_id)
-            for vote in ledger.reviews.votes(review_id):
-                if (vote.person, vote.request_key) == (person.id, request_key):
-                    status = ReviewStatus(review.status)
-                    return Decided(review_id=review_id, status=status, action_id=review.edited_to or review.action_id)
-            return None
+            vote = next((v for v in ledger.reviews.votes(review_id) if v.person == person.id), None)
+            if vote is None or vote.request_key != request_key:
+                return None
+            before, now = ((each.choice, each.reason_code, each.note, each.seen) for each in (vote, decision))
+            if before != now:
+                raise KeyReused(f"'{request_key[:60]}' was the key of another decision.", hint="Use a new key.")
+            for following in ledger.reviews.of_action(review.edited_to or ""):
+                review = following
+            action = ledger.effects.proposed(ledger.effects.action(review.edited_to or review.action_id))
+            asked, is_open = ledger.reviews.asked(review), review.status == ReviewStatus.OPEN
+            waiting = missing(asked, valid_voters(ledger, action, review)) if is_open else []
+            status = ReviewStatus(review.status)
+            return Decided(review_id=review.id, status=status, action_id=action.id, waiting_for=waiting)
 
         return await self._database.read(person.workspace, find)
 

@@ -55,7 +55,7 @@ class Segments:
             await self._work(workspace, case_id)
 
     async def _work(self, workspace: str, case_id: str) -> None:
-        while (begun := await self._database.write(workspace, lambda ledger: self._begin(ledger, case_id))) is not None:
+        while (begun := await self._begun(workspace, case_id)) is not None:
             case, event = begun
             try:
                 result = await self._runner.advance(case, answered=str(event.payload.get("interrupt_id", "")))
@@ -74,6 +74,9 @@ class Segments:
                 break
             await self._end(case, event, result=result)
         self._stream.publish()
+
+    async def _begun(self, workspace: str, case_id: str) -> tuple[CaseView, InboxRow] | None:
+        return await self._database.write(workspace, lambda ledger: self._begin(ledger, case_id), durable=False)
 
     def _begin(self, ledger: Ledger, case_id: str) -> tuple[CaseView, InboxRow] | None:
         case = ledger.cases.get(case_id, lock=True)
@@ -121,7 +124,7 @@ class Segments:
             else:
                 self._give_up(ledger, row, now, failed)
 
-        await self._database.write(case.workspace, close)
+        await self._database.write(case.workspace, close, durable=False)
 
     def _settle(self, ledger: Ledger, case: CaseRow, event: InboxRow, result: SegmentResult) -> None:
         ledger.cases.processed(event, "had nothing to answer" if result.skipped else "")

@@ -8,12 +8,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 from core.states import CaseStatus, Desired
+from engine.executor import Executor
 from engine.reviews import ReviewDesk
 from engine.stream import Stream
 from ledger.database import Database, Ledger
 from ledger.tables import SYSTEM, TimerRow
+
+_GRACE = timedelta(minutes=1)
+"""How long a segment has to find out by itself what came of an effect whose lease is over."""
 
 log = logging.getLogger("countersign.engine")
 
@@ -23,6 +28,7 @@ class Sweeper:
         self,
         database: Database,
         desk: ReviewDesk,
+        executor: Executor,
         stream: Stream,
         ring: Callable[[str, str], Awaitable[None]],
         *,
@@ -30,6 +36,7 @@ class Sweeper:
     ) -> None:
         self._database = database
         self._desk = desk
+        self._executor = executor
         self._stream = stream
         self._ring = ring
         self._every_s = every_s
@@ -49,6 +56,8 @@ class Sweeper:
             await self._fire(timer)
         for workspace, case_id in await self._database.read(SYSTEM, _silent):
             await self._ring(workspace, case_id)
+        for run in await self._database.read(SYSTEM, lambda ledger: ledger.effects.adrift(_GRACE)):
+            await self._executor.settle(run.workspace, run.action_id)
         if due:
             self._stream.publish()
         return len(due)

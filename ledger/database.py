@@ -120,21 +120,27 @@ class Database:
         self.clock: Clock = clock or SystemClock()
         self._inline = engine.dialect.name == "sqlite"
 
-    async def write(self, workspace: str, step: Callable[[Ledger], T]) -> T:
-        """Runs one transaction. What `step` raises rolls it back and comes out unchanged."""
-        return await self._run(workspace, step, writes=True)
+    async def write(self, workspace: str, step: Callable[[Ledger], T], *, durable: bool = True) -> T:
+        """Runs one transaction. What `step` raises rolls it back and comes out unchanged.
+
+        Every commit survives the process. A durable one is on disk before this returns, with all that
+        were committed before it; the others may be lost in a power cut, and are for what can be told
+        again: by a checkpoint, or by the provider.
+        """
+        return await self._run(workspace, step, writes=True, durable=durable)
 
     async def read(self, workspace: str, step: Callable[[Ledger], T]) -> T:
-        return await self._run(workspace, step, writes=False)
+        return await self._run(workspace, step, writes=False, durable=False)
 
-    async def _run(self, workspace: str, step: Callable[[Ledger], T], writes: bool) -> T:
+    async def _run(self, workspace: str, step: Callable[[Ledger], T], writes: bool, durable: bool) -> T:
         if self._inline:
-            return self.transact(workspace, step, writes)
-        return await asyncio.to_thread(self.transact, workspace, step, writes)
+            return self.transact(workspace, step, writes, durable)
+        return await asyncio.to_thread(self.transact, workspace, step, writes, durable)
 
-    def transact(self, workspace: str, step: Callable[[Ledger], T], writes: bool = True) -> T:
+    def transact(self, workspace: str, step: Callable[[Ledger], T], writes: bool = True, durable: bool = True) -> T:
         """The same for callers without an event loop (commands, migrations)."""
-        with self.engine.connect().execution_options(writes=writes) as connection, self._explained():
+        options = {"writes": writes, "durable": durable}
+        with self.engine.connect().execution_options(**options) as connection, self._explained():
             session = _Session(connection, expire_on_commit=False, info={"workspace": workspace}, autoflush=True)
             with session, session.begin():
                 ledger = Ledger(session, workspace, self.clock)
@@ -163,18 +169,20 @@ class Database:
 
 
 def sqlite_database(path: Path, clock: Clock | None = None) -> Database:
-    """A database in one file, in write-ahead mode, every commit on disk before it returns."""
+    """A database in one file, in write-ahead mode."""
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "temp_store=MEMORY"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", True)
+        options = connection.get_execution_options()
+        if writes := options.get("writes", True):
+            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get('durable', True) else 'NORMAL'}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return Database(engine, clock)

@@ -122,6 +122,11 @@ class Effects:
         found = select(RunRow).where(RunRow.action_id > after).order_by(col(RunRow.action_id)).limit(limit)
         return list(self._session.exec(found))
 
+    def adrift(self, grace: timedelta) -> list[RunRow]:
+        """Runs whose lease has been over for a while: nobody is going to tell what came of them."""
+        found = select(RunRow).where(RunRow.status == RunStatus.INTENT, col(RunRow.lease_until) < self._now - grace)
+        return list(self._session.exec(found))
+
     def orphaned(self, worker: str) -> list[RunRow]:
         """Runs that other workers left in the air and whose lease is not over."""
         found = select(RunRow).where(RunRow.status == RunStatus.INTENT, RunRow.worker != worker)

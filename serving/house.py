@@ -211,7 +211,7 @@ def _build(
         judge=judge,
         intake=Intake(database, stream, doorbell.ring, queue_limit=settings.engine.queue_limit),
         desk=desk,
-        sweeper=Sweeper(database, desk, stream, doorbell.ring, every_s=settings.engine.sweep_s),
+        sweeper=Sweeper(database, desk, executor, stream, doorbell.ring, every_s=settings.engine.sweep_s),
         stream=stream,
         checker=Checker(database, outside.shop, tools),
         attachments=outside.attachments,
