@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict
 from core.money import Money
 from tools.returns.args import AskedLine
 from tools.returns.entitlement import FIT, TERMS, Calculation, Terms, calculate, refundable, value_of
+from tools.returns.letter_flags import note_flags
 from tools.returns.models import OUR_FAULT, FraudSignal, FulfillmentLine, Order, OrderStatus, Resolution, Variant
 from tools.returns.results import History
-from tools.rules.letters import note_flags
 
 __all__ = [
     "Calculation",

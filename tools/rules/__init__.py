@@ -1,1 +1,0 @@
-"""Pure rules: what a return is entitled to, and what speaks against it."""
