@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from core.money import Money
 from core.states import CaseStatus
 from ledger.kpis import Figures
-from serving.demo_report import by_currency, mean, pace, share, span, words
+from serving.demo_report import cost_rows, pace, share, span, words
 from serving.demo_run import Played
 
 _STYLE = """
@@ -142,17 +141,8 @@ def _histogram(seconds: Sequence[float]) -> str:
 
 def _costs(found: Figures) -> Iterator[str]:
     yield "<h2>What a case costs</h2>"
-    for currency, parts in by_currency(found.costs):
-        rows = [[words(each.component), *_amounts(each.closed, each.unfinished, found.closed)] for each in parts]
-        total = Money.total((each.closed for each in parts), currency)
-        so_far = Money.total((each.unfinished for each in parts), currency)
-        rows.append(["Together", *_amounts(total, so_far, found.closed)])
-        head = [f"In {currency}", "-A closed case", f"-All {found.closed} closed", "-Others so far"]
-        yield _table(head, rows, summed=True)
-
-
-def _amounts(closed: Money, unfinished: Money, cases: int) -> list[str]:
-    return [mean(closed, cases), str(closed.major), str(unfinished.major)]
+    head = ["Component", "-A closed case, in the mean", f"-All {found.closed} closed", "-Others so far"]
+    yield _table(head, cost_rows(found), sums="together")
 
 
 def _checks(played: Played) -> Iterator[str]:
@@ -167,13 +157,14 @@ def _checks(played: Played) -> Iterator[str]:
     yield from (f'<p class="bad">{escape(each)}</p>' for each in wrong)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, summed: bool = False) -> str:
-    """A heading that begins with `-` is of numbers."""
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, sums: str = "") -> str:
+    """A heading that begins with `-` is of numbers; rows whose first cell is `sums` are."""
     kinds = [' class="n"' if name.startswith("-") else "" for name in head]
     top = "".join(f"<th{kind}>{escape(name.removeprefix('-'))}</th>" for kind, name in zip(kinds, head, strict=True))
-    body = ["".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) for row in rows]
-    last = len(body) - 1 if summed else -1
-    inside = "".join(f"<tr{' class=sum' if at == last else ''}>{row}</tr>" for at, row in enumerate(body))
+    inside = ""
+    for row in rows:
+        cells = "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
+        inside += f"<tr{' class=sum' if row[0] == sums else ''}>{cells}</tr>"
     return f"<table><thead><tr>{top}</tr></thead><tbody>{inside}</tbody></table>"
 
 

@@ -6,14 +6,13 @@ import shutil
 import textwrap
 from collections.abc import Iterator
 from decimal import Decimal
-from itertools import groupby
 from pathlib import Path
 
 import click
 
 from core.money import Money, exponent
 from core.states import CaseStatus
-from ledger.kpis import CostLine, Figures
+from ledger.kpis import Figures
 from serving.demo_folder import PEOPLE
 from serving.demo_run import Played
 
@@ -34,16 +33,21 @@ def words(outcome: str) -> str:
 def mean(total: Money, cases: int) -> str:
     """With two decimals more than the currency has: a case may cost less than its smallest coin."""
     places = exponent(total.currency) + 2
-    return f"{total.major / cases:.{places}f}" if cases else "-"
+    return f"{total.major / cases:.{places}f} {total.currency}" if cases else "-"
 
 
 def span(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
-def by_currency(lines: list[CostLine]) -> list[tuple[str, list[CostLine]]]:
-    ranked = sorted(lines, key=lambda line: line.closed.currency)
-    return [(currency, list(found)) for currency, found in groupby(ranked, lambda line: line.closed.currency)]
+def cost_rows(found: Figures) -> list[tuple[str, str, str, str]]:
+    """Component, mean over closed cases, all closed ones, others so far; at the end the sums, by currency."""
+    rows = [(line.component, line.closed, line.unfinished) for line in found.costs]
+    for currency in sorted({line.closed.currency for line in found.costs}):
+        here = [line for line in found.costs if line.closed.currency == currency]
+        closed = Money.total((line.closed for line in here), currency)
+        rows.append(("together", closed, Money.total((line.unfinished for line in here), currency)))
+    return [(words(name), mean(closed, found.closed), str(closed), str(so_far)) for name, closed, so_far in rows]
 
 
 def pace(played: Played) -> str:
@@ -116,24 +120,19 @@ def _troubles(found: Figures) -> Iterator[str]:
 
 
 def _costs(found: Figures) -> Iterator[str]:
-    for currency, parts in by_currency(found.costs):
-        yield ""
-        yield _title(f"{f'Cost in {currency}':<{_NAME}}{'a closed case':>15}{'all closed':>13}{'others so far':>16}")
-        total = Money.total((part.closed for part in parts), currency)
-        so_far = Money.total((part.unfinished for part in parts), currency)
-        for name, closed, others in [
-            *((part.component, part.closed, part.unfinished) for part in parts),
-            ("together", total, so_far),
-        ]:
-            figures = f"{mean(closed, found.closed):>15}{closed.major:>13}{others.major:>16}"
-            yield f"  {words(name):<{_NAME - 2}}{figures}"
+    yield ""
+    yield _title(f"{'Cost':<{_NAME}}{'a closed case':>15}{'all closed':>15}{'others so far':>15}")
+    told = ""
+    for name, each, closed, others in cost_rows(found):
+        yield f"  {'' if name == told else name:<{_NAME - 2}}{each:>15}{closed:>15}{others:>15}"
+        told = name
 
 
 def _times(found: Figures) -> Iterator[str]:
     yield ""
-    yield _title(f"{'Time':<{_NAME}}{'p50':>15}{'p95':>13}{'longest':>16}")
+    yield _title(f"{'Time':<{_NAME}}{'p50':>15}{'p95':>15}{'longest':>15}")
     for name, times in (("from request to begun", found.queued), ("from request to closed", found.cycle)):
-        yield f"  {name:<{_NAME - 2}}{span(times.p50):>15}{span(times.p95):>13}{span(times.most):>16}"
+        yield f"  {name:<{_NAME - 2}}{span(times.p50):>15}{span(times.p95):>15}{span(times.most):>15}"
 
 
 def _checks(played: Played) -> Iterator[str]:

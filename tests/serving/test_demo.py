@@ -52,7 +52,7 @@ def test_it_says_what_came_of_every_case(demo: Demo) -> None:
     assert re.search(r"Failed +0 ", said.out)
     assert re.search(r"by desk +\d+", said.out)
     assert re.search(r"\d+  [A-Z]{2}-\d\d  \w", said.out)
-    assert re.search(r"platform +0\.0400 ", said.out)
+    assert re.search(r"platform +0\.0400 USD", said.out)
     assert "p95" in said.out
     assert "nothing lost, nothing twice, nothing without its approval" in said.out
     assert f"countersign demo desk --data {demo.folder}" in said.out
