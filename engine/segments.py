@@ -199,7 +199,7 @@ class Segments:
             self._cancel(ledger, case, "people cancelled it")
             return True
         if case.desired == Desired.PAUSE:
-            if case.status != CaseStatus.PAUSED:
+            if case.status not in (CaseStatus.PAUSED, CaseStatus.FAILED):
                 ledger.cases.move(case, CaseStatus.PAUSED)
                 ledger.trace.add(case.id, "case.paused", {})
             return True

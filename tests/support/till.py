@@ -5,8 +5,9 @@ Its provider is the embedded shop with a dialect of its own, its model plays the
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -278,6 +279,15 @@ class Till:
 
     async def let_go(self, case: str) -> None:
         await self.want(case, Desired.RUN)
+
+    async def steady(self, *cases: str) -> None:
+        """Sweeps until each case has ended or waits for people, whatever dies on the way."""
+        moving = set(cases)
+        while moving := moving & await self.read(lambda ledger: ledger.cases.moving()):
+            news = self.house.stream.ticket()
+            await self.house.sweeper.sweep()
+            with suppress(TimeoutError):  # what died says nothing
+                await asyncio.wait_for(news.wait(), 0.05)
 
     async def until(self, case: str, entry: str) -> None:
         """Waits for an entry in the case's log."""
