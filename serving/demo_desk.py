@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,10 +25,16 @@ _LOG = "up.log"
 def run(folder: Path, name: str, rest: Sequence[str]) -> int:
     """The desk's exit code. `name` is one of the demo's people, or empty for the local owner."""
     person = token_of(folder, name) if name else ""
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a terminal that closes has to take the server with it
+        signal.signal(number, _leave)
     with _server(folder) as url:
         token = person or (folder / TOKEN).read_text().strip()
         known = {**os.environ, "COUNTERSIGN_URL": url, "COUNTERSIGN_TOKEN": token}
         return subprocess.run([*_COUNTERSIGN, "desk", *rest], env=known, check=False).returncode
+
+
+def _leave(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
 
 
 @contextmanager
