@@ -51,11 +51,16 @@ def demo(context: click.Context, cases: int, seed: int, data: Path | None, fresh
     from serving.demo_run import play, playable, rehearsal
     from serving.demo_show import showing
 
-    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s %(message)s")
     settings, standard = _folder(data)
     kind = playable()
     wanted = Playbill(kind=kind.name, cases=cases, seed=seed, now=last_midnight(SystemClock().now()))
     bill = prepare(settings.data, wanted, fresh=fresh)
+    log = settings.data / "demo.log"
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        handlers=[logging.FileHandler(log, delay=True)],  # only if there is something to tell
+    )
     click.echo(
         f"Making a world for {bill.cases} cases ({kind.title.lower()}, seed {bill.seed}) in {near(settings.data)}"
     )
@@ -66,6 +71,8 @@ def demo(context: click.Context, cases: int, seed: int, data: Path | None, fresh
     write_private(settings.data / PAGE, page(played))
     for line in lines(played, settings.data, standard=standard):
         click.echo(line)
+    if played.wrong() and log.exists():
+        click.echo(f"\nWhat went wrong on the way is in {near(log)}.", err=True)
     context.exit(1 if played.wrong() else 0)
 
 
