@@ -129,6 +129,8 @@ class ToolOutcome(BaseModel):
     result: dict[str, JSON] = {}
     reason: str = ""
     """Why it was denied, rejected or failed, in words for the agent and for people."""
+    spent: Money | None = None
+    """What it paid out, by the arguments that it ran with."""
 
 
 class OutcomeStatus(StrEnum):

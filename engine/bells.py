@@ -25,6 +25,8 @@ Work = Callable[[str, str], Coroutine[Any, Any, None]]
 _RING_AGAIN_S = 60.0
 """A segment that died with its worker's database gone left no trace in the queue: it is rung for anew."""
 _MOST_RUNG = 10_000
+_LAST_WORDS_S = 5
+"""How long running segments may take to end when the house closes."""
 
 QUEUE = "segments"
 APPLICATION = "countersign"
@@ -69,6 +71,9 @@ class TaskBell:
                 await self._work(workspace, case_id)
 
     async def stop(self) -> None:
+        self._work = None  # who has not begun does not begin any more
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_LAST_WORDS_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -140,7 +145,7 @@ class DbosBell:
     async def stop(self) -> None:
         from dbos import DBOS
 
-        await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=5)
+        await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=_LAST_WORDS_S)
 
 
 def _segment_name(ledger: Ledger, case_id: str) -> str:

@@ -72,9 +72,9 @@ class Checker:
         report.findings += [f for run in runs.values() if run.gated for f in _approval(ledger, run)]
         report.findings += [f for case in unfinished for f in _stuck(ledger, case)]
         report.findings += [
-            Finding(what="lost", case_id=run.case_id, detail=f"{run.tool} was begun and never finished")
+            Finding(what="lost", case_id=run.case_id, detail=f"nobody knows what came of {run.tool}")
             for run in runs.values()
-            if run.status == RunStatus.INTENT and ledger.cases.get(run.case_id).status in FINISHED
+            if run.status in (RunStatus.INTENT, RunStatus.UNKNOWN) and _forgotten(ledger, run)
         ]
         return report
 
@@ -85,7 +85,7 @@ class Checker:
             if run is None:
                 detail = f"the provider did {call.operation} (its entry {call.seq}), the ledger knows nothing of it"
                 yield Finding(what="unrecorded", case_id=call.case_id, detail=detail)
-            elif run.status == RunStatus.FAILED and not run.reason.startswith("reconciled"):
+            elif run.status == RunStatus.FAILED:
                 detail = f"the ledger says that {call.operation} failed, the provider did it (its entry {call.seq})"
                 yield Finding(what="lost", case_id=call.case_id, detail=detail)
         for run in runs.values():
@@ -120,16 +120,22 @@ def _approval(ledger: Ledger, run: RunRow) -> Iterator[Finding]:
         detail = f"{run.tool} ran with {len(earlier)} approvals of this action before it"
         yield Finding(what="ungated", case_id=run.case_id, detail=detail)
         return
-    proposer = ledger.effects.action(run.action_id).proposer
+    own = {ledger.effects.action(run.action_id).proposer, ledger.cases.get(run.case_id).opened_by}
     voters = {
         vote.person: frozenset(vote.roles)
         for vote in ledger.reviews.votes(earlier[0].id)
-        if vote.choice == APPROVE and vote.person != proposer and vote.action_id == run.action_id
+        if vote.choice == APPROVE and vote.person not in own and vote.action_id == run.action_id
     }
     asked = [ReviewerSet.model_validate(each) for each in earlier[0].reviewers]
     if not satisfied(asked, voters):
         detail = f"{run.tool} ran, and the votes do not fill the seats that were asked for"
         yield Finding(what="ungated", case_id=run.case_id, detail=detail)
+
+
+def _forgotten(ledger: Ledger, run: RunRow) -> bool:
+    """Its case is over, and no person is asked either."""
+    over = ledger.cases.get(run.case_id).status in FINISHED
+    return over and not ledger.reviews.of_case(run.case_id, only_open=True)
 
 
 def _stuck(ledger: Ledger, case: CaseRow) -> Iterator[Finding]:

@@ -7,21 +7,29 @@ What a provider did is found out by its idempotency key, never guessed.
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from core.actions import OutcomeStatus, ProposedAction, ToolOutcome
+from pydantic import ValidationError
+
+from core.actions import Effect, OutcomeStatus, ProposedAction, ToolOutcome
 from core.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from core.ids import digest
 from core.money import Money
 from core.ports import CallContext, Tools
-from core.states import Desired, ReviewStatus, RunStatus
+from core.states import FINISHED, Desired, ReviewStatus, RunStatus
 from core.verdicts import Allow, Deny, Fact, Review, Verdict
 from engine.gate import Gate
+from engine.outcomes import AS_OUTCOME, load, log_effect, moved, outcome_of, stored
 from engine.stream import Stream
-from engine.votes import approval
+from engine.votes import approval, further_reasons
 from ledger.database import Database, Ledger
-from ledger.tables import ReviewRow, RunRow
+from ledger.tables import RunRow
+
+log = logging.getLogger("countersign.engine")
 
 _PAUSES_S = (0.05, 0.25, 1.0)
 """Between attempts at a provider that said that nothing happened."""
@@ -30,6 +38,14 @@ FOUND = "found at the provider by its key"
 
 UNDER_WAY = "concurrent_request"
 """A provider's word for: a call with this key is running here right now."""
+
+
+_TURN_S, _TURNS = 0.05, 1200
+"""How often, and how many times, an effect waits for another one of the same subject: a minute in all."""
+
+
+class _Another:
+    """Another effect for the same subject is under way, or ended after the facts were read."""
 
 
 class CaseStopped(BaseException):
@@ -62,6 +78,7 @@ class Executor:
         self._stream = stream
         self._worker = worker
         self._lease = lease
+        self._in_the_air: dict[str, asyncio.Task[ToolOutcome]] = {}
         self._ledger_on = ledger_on
         """Only storms switch the effects ledger off, to prove that they would notice."""
 
@@ -78,8 +95,8 @@ class Executor:
         try:
             result = await self._patiently(action, context)
         except ProviderRefused as no:
-            return _outcome(action, OutcomeStatus.FAILED, reason=no.detail, result={"code": no.reason})
-        return _outcome(action, OutcomeStatus.DONE, result=result)
+            return outcome_of(action, OutcomeStatus.FAILED, reason=no.detail, result={"code": no.reason})
+        return outcome_of(action, OutcomeStatus.DONE, result=result)
 
     async def run(self, workspace: str, action_id: str) -> ToolOutcome:
         """Runs an action once, or tells what came of it.
@@ -87,21 +104,19 @@ class Executor:
         Raises `AskAgain` if it needs (more) approval, `CaseStopped` if the case may not go on,
         `ProviderUnavailable` if facts can't be had.
         """
-        action, payload, earlier = await self._database.read(workspace, lambda ledger: _load(ledger, action_id))
+        action, payload, earlier = await self._database.read(workspace, lambda ledger: load(ledger, action_id))
         if earlier is not None and self._ledger_on:
-            return await self._settle_earlier(action, earlier)
-        facts = await self._gate.gather(action, payload)
-        stop = await self._database.write(workspace, lambda ledger: self._reserve(ledger, action, facts))
-        if stop is not None:
-            self._stream.publish()
-            if isinstance(stop, ToolOutcome):
-                return stop
-            raise AskAgain(stop)
-        return await self._perform(action)
+            outcome = await self._settle_earlier(action, earlier)
+        else:
+            outcome = await self._reserved(action, payload) or await self._shielded(action)
+        if outcome.status is not OutcomeStatus.DONE:
+            return outcome
+        spec = self._tools.specs()[action.tool]
+        return outcome.model_copy(update={"spent": spec.spends(spec.parse(action.args))})
 
     async def recall(self, workspace: str, action_id: str) -> None:
         """Where nobody knew what came of an action: asks the provider again, whose word goes before people's."""
-        action, _, run = await self._database.read(workspace, lambda ledger: _load(ledger, action_id))
+        action, _, run = await self._database.read(workspace, lambda ledger: load(ledger, action_id))
         if run is None or run.status != RunStatus.UNKNOWN or not self._tools.specs()[action.tool].lookup:
             return
         try:
@@ -112,38 +127,74 @@ class Executor:
             await self._finish(action, RunStatus.DONE, found, FOUND)
 
     async def settle(self, workspace: str, action_id: str) -> None:
-        """Finds out what came of an effect that nobody waits for any more: its case was cancelled, or went on."""
-        action, _payload, run = await self._database.read(workspace, lambda ledger: _load(ledger, action_id))
-        if run is not None and run.status == RunStatus.INTENT:
-            await self._settle_earlier(action, run)
+        """Finds out what came of an effect that nobody waits for any more. It only asks; it never calls again."""
+        action, _payload, run = await self._database.read(workspace, lambda ledger: load(ledger, action_id))
+        if run is None or run.status != RunStatus.INTENT or action_id in self._in_the_air:
+            return
+        if not await self._database.write(workspace, lambda ledger: self._take_over(ledger, run, calls=False)):
+            return
+        if not self._tools.specs()[action.tool].lookup:
+            await self._finish(action, RunStatus.UNKNOWN, {}, "its worker is gone, and its provider can't be asked")
+            return
+        found = await self._tools.lookup(action.tool, run.key)
+        if found is not None:
+            await self._finish(action, RunStatus.DONE, found, FOUND)
+        elif await self._database.read(workspace, lambda ledger: ledger.cases.get(action.case_id).status in FINISHED):
+            await self._finish(action, RunStatus.FAILED, {"code": "never_sent"}, "it never reached the provider")
 
     # before
 
-    def _reserve(self, ledger: Ledger, action: ProposedAction, facts: dict[str, Fact]) -> ToolOutcome | str | None:
+    async def _reserved(self, action: ProposedAction, payload: dict[str, Any]) -> ToolOutcome | None:
+        """Facts and reservation belong together: if another effect for the same subject came between, once more."""
+        for _ in range(_TURNS):
+            asked_at = self._database.clock.now()
+            facts = await self._gate.gather(action, payload)
+            stop = await self._database.write(
+                action.workspace, partial(self._reserve, action=action, facts=facts, asked_at=asked_at)
+            )
+            if isinstance(stop, _Another):
+                await asyncio.sleep(_TURN_S)
+                continue
+            if stop is None:
+                return None
+            self._stream.publish()
+            if isinstance(stop, ToolOutcome):
+                return stop
+            raise AskAgain(stop)
+        raise ProviderUnavailable(
+            "Another effect for the same subject does not come to an end.", hint="It is tried again later."
+        )
+
+    def _reserve(
+        self, ledger: Ledger, action: ProposedAction, facts: dict[str, Fact], asked_at: datetime
+    ) -> ToolOutcome | _Another | str | None:
         """Decides again and inserts the run, in one transaction. An outcome or a reason says why not."""
         case = ledger.cases.get(action.case_id, lock=True)
         if case.desired != Desired.RUN:
             raise CaseStopped(case.desired)
+        final = self._tools.specs()[action.tool].effect is Effect.IRREVERSIBLE
+        if final and case.subject and ledger.effects.another(case.subject, action.id, asked_at):
+            return _Another()
         verdict = self._gate.decide(ledger, action, case.subject, facts)
         ledger.effects.decided(action.id, "execute", verdict)
         match verdict:
             case Deny():
-                _log(ledger, action, "effect.denied", {"reason": verdict.reason})
-                return _outcome(action, OutcomeStatus.DENIED, reason=verdict.reason)
+                log_effect(ledger, action, "effect.denied", {"reason": verdict.reason})
+                return outcome_of(action, OutcomeStatus.DENIED, reason=verdict.reason)
             case Review():
                 review, why = approval(ledger, action, verdict)
                 if review is not None and not why:
-                    why = _moved(review, facts)
+                    why = moved(review, facts) or further_reasons(ledger, review, verdict)
                 if why:
                     if review is not None:
                         ledger.reviews.settle(review, ReviewStatus.SUPERSEDED)
-                    _log(ledger, action, "effect.held", {"reason": why})
+                    log_effect(ledger, action, "effect.held", {"reason": why})
                     return why
             case Allow():
                 pass
         if self._ledger_on and not ledger.effects.reserve(self._intent(ledger, action, case.subject, verdict)):
-            return _outcome(action, OutcomeStatus.DENIED, reason="another worker runs this action")
-        _log(ledger, action, "effect.started", {"key": action.effect_key})
+            return outcome_of(action, OutcomeStatus.DENIED, reason="another worker runs this action")
+        log_effect(ledger, action, "effect.started", {"key": action.effect_key})
         return None
 
     def _intent(self, ledger: Ledger, action: ProposedAction, subject: str, verdict: Verdict) -> RunRow:
@@ -163,6 +214,13 @@ class Executor:
         )
 
     # during
+
+    async def _shielded(self, action: ProposedAction) -> ToolOutcome:
+        """A sibling that stops the segment does not cut off a call that is under way."""
+        call = asyncio.create_task(self._perform(action))
+        self._in_the_air[action.id] = call
+        call.add_done_callback(lambda _: self._in_the_air.pop(action.id, None))
+        return await asyncio.shield(call)
 
     async def _perform(self, action: ProposedAction) -> ToolOutcome:
         context = CallContext(
@@ -219,7 +277,7 @@ class Executor:
     async def _settle_earlier(self, action: ProposedAction, run: RunRow) -> ToolOutcome:
         """There is a run already: its stored result, or, if its worker died, what the provider says."""
         if run.status != RunStatus.INTENT:
-            return _stored(action, run)
+            return stored(action, run)
         while run.worker != self._worker and run.lease_until is not None:
             left = (run.lease_until - self._database.clock.now()).total_seconds()
             if left <= 0:
@@ -227,9 +285,9 @@ class Executor:
             await asyncio.sleep(min(left, 0.5))
             fresh = await self._database.read(action.workspace, lambda ledger: ledger.effects.run(action.id))
             if fresh is None or fresh.status != RunStatus.INTENT:
-                return _stored(action, fresh or run)
+                return stored(action, fresh or run)
             run = fresh
-        if not await self._database.write(action.workspace, lambda ledger: self._take_over(ledger, run)):
+        if not await self._database.write(action.workspace, lambda ledger: self._take_over(ledger, run, calls=True)):
             return await self.run(action.workspace, action.id)
         context = CallContext(
             workspace=action.workspace,
@@ -241,7 +299,10 @@ class Executor:
         )
         return await self._look_up(action, context, "an earlier attempt died")
 
-    def _take_over(self, ledger: Ledger, seen: RunRow) -> bool:
+    def _take_over(self, ledger: Ledger, seen: RunRow, *, calls: bool) -> bool:
+        """Whether this worker may find out; `calls` says that it may also call again, if the case may go on."""
+        if calls and (desired := ledger.cases.get(seen.case_id).desired) != Desired.RUN:
+            raise CaseStopped(desired)
         run = ledger.effects.run(seen.action_id)
         if run is None or run.status != RunStatus.INTENT or run.attempts != seen.attempts:
             return False
@@ -254,68 +315,28 @@ class Executor:
     async def _finish(
         self, action: ProposedAction, status: RunStatus, result: dict[str, Any], reason: str = ""
     ) -> ToolOutcome:
+        costs = self._costs(action, result) if status == RunStatus.DONE else {}
+
         def close(ledger: Ledger) -> ToolOutcome:
-            ledger.effects.finish(action.id, status, result, reason)
-            _log(ledger, action, f"effect.{status}", {"result": result, "reason": reason})
-            if status == RunStatus.DONE:
-                spec = self._tools.specs()[action.tool]
-                for component, cost in spec.costs(spec.result.model_validate(result)).items():
-                    ledger.costs.post(
-                        key=f"{action.id}:{component}", case_id=action.case_id, component=component, amount=cost
-                    )
-            return _outcome(action, _AS_OUTCOME[status], result=result, reason=reason)
+            if not ledger.effects.finish(action.id, status, result, reason) and self._ledger_on:
+                told = ledger.effects.run(action.id)  # somebody else found out first
+                return stored(action, told) if told else outcome_of(action, OutcomeStatus.UNKNOWN)
+            log_effect(ledger, action, f"effect.{status}", {"result": result, "reason": reason})
+            for component, cost in costs.items():
+                ledger.costs.post(
+                    key=f"{action.id}:{component}", case_id=action.case_id, component=component, amount=cost
+                )
+            return outcome_of(action, AS_OUTCOME[status], result=result, reason=reason)
 
         outcome = await self._database.write(action.workspace, close, durable=False)
         self._stream.publish()
         return outcome
 
-
-_AS_OUTCOME = {
-    RunStatus.DONE: OutcomeStatus.DONE,
-    RunStatus.FAILED: OutcomeStatus.FAILED,
-    RunStatus.UNKNOWN: OutcomeStatus.UNKNOWN,
-}
-
-
-def _load(ledger: Ledger, action_id: str) -> tuple[ProposedAction, dict[str, Any], RunRow | None]:
-    row, payload, run = ledger.effects.whole(action_id)
-    return ledger.effects.proposed(row), payload, run
-
-
-def _log(ledger: Ledger, action: ProposedAction, entry: str, body: dict[str, Any]) -> None:
-    whole = {"action": action.id, "tool": action.tool, "step": action.step_key, **body}
-    ledger.audit.append(entry, whole, case_id=action.case_id)
-    ledger.trace.add(action.case_id, entry, whole)
-
-
-def _moved(review: ReviewRow, facts: dict[str, Fact]) -> str:
-    """What changed, field by field, of the facts that people decided on."""
-    changes = []
-    for path, then in review.facts.items():
-        if then.get("witnessed"):
-            now = facts[path].model_dump(mode="json")["value"] if path in facts else None
-            if now != then["value"]:
-                changes.append(f"{path} was {_in_words(then['value'])}, is {_in_words(now)}")
-    return f"the facts moved since it was approved: {'; '.join(changes)}" if changes else ""
-
-
-def _in_words(value: Any) -> str:
-    return str(Money.model_validate(value)) if isinstance(value, dict) else "unknown" if value is None else str(value)
-
-
-def _outcome(
-    action: ProposedAction, status: OutcomeStatus, *, result: dict[str, Any] | None = None, reason: str = ""
-) -> ToolOutcome:
-    return ToolOutcome(
-        status=status,
-        tool=action.tool,
-        step_key=action.step_key,
-        action_id=action.id,
-        result=result or {},
-        reason=reason,
-    )
-
-
-def _stored(action: ProposedAction, run: RunRow) -> ToolOutcome:
-    status = _AS_OUTCOME.get(RunStatus(run.status), OutcomeStatus.UNKNOWN)
-    return _outcome(action, status, result=run.result, reason=run.reason)
+    def _costs(self, action: ProposedAction, result: dict[str, Any]) -> Mapping[str, Money]:
+        """What it cost. A result that does not fit its schema happened all the same: it is kept, without a price."""
+        spec = self._tools.specs()[action.tool]
+        try:
+            return spec.costs(spec.result.model_validate(result))
+        except ValidationError as unfit:
+            log.error("the result of %s does not fit its schema: %s", action.tool, unfit)
+            return {}

@@ -15,7 +15,7 @@ from core.errors import InvalidInput
 from core.money import Money
 from core.ports import Count, FactSource, Judge, Tools
 from core.states import ReviewStatus
-from core.verdicts import Deny, Fact, FactValue, Verdict
+from core.verdicts import Allow, Deny, Fact, FactValue, Review, ReviewerSet, Verdict
 from engine.journal import Journal, Note
 from engine.stream import Stream
 from ledger.database import Database, Ledger
@@ -63,7 +63,27 @@ class Gate:
             for count in self._judge.counts(action.kind, action.tool)
             if (value := _measure(ledger, count, action, subject)) is not None
         }
-        return self._judge.judge(action, {**facts, **counted}, ledger.now)
+        verdict = self._judge.judge(action, {**facts, **counted}, ledger.now)
+        refused = self._refused_money(ledger, action) if isinstance(verdict, Allow) else ()
+        if not refused:
+            return verdict
+        reason = "People refused to let money go in this case."
+        return Review(reason=reason, matches=verdict.matches, book=verdict.book, facts=verdict.facts, reviewers=refused)
+
+    def _refused_money(self, ledger: Ledger, action: ProposedAction) -> tuple[ReviewerSet, ...]:
+        """Who refused money in this case, if anybody did: the same people see every later attempt, however split."""
+        if not self._spends(action.tool, action.args):
+            return ()
+        for review in reversed(ledger.reviews.of_case(action.case_id)):
+            if review.status in (ReviewStatus.REJECTED, ReviewStatus.EXPIRED):
+                earlier = ledger.effects.action(review.action_id)
+                if earlier.tool == action.tool or self._spends(earlier.tool, earlier.args):
+                    return ledger.reviews.asked(review)
+        return ()
+
+    def _spends(self, tool: str, args: Mapping[str, Any]) -> bool:
+        spec = self._tools.specs().get(tool)
+        return spec is not None and spec.spends(spec.parse(args)) is not None
 
     async def propose(
         self,
@@ -85,7 +105,8 @@ class Gate:
                 for action, facts in zip(actions, gathered, strict=True)
             ]
 
-        rulings = await self._database.write(workspace, record, durable=False)
+        # On disk before the graph's checkpoint, which names these actions by their ids.
+        rulings = await self._database.write(workspace, record)
         self._stream.publish()
         return rulings
 

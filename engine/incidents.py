@@ -8,6 +8,7 @@ from __future__ import annotations
 from core.actions import ProposedAction
 from core.ids import digest
 from core.ports import Interrupt
+from core.states import ReviewStatus
 from core.verdicts import BookRef, Review, ReviewerSet
 from ledger.database import Ledger
 from ledger.tables import CaseRow, ReviewRow
@@ -53,3 +54,13 @@ def ask_what_happened(ledger: Ledger, case: CaseRow, question: Interrupt) -> Non
     problem = str(question.value.get("reason", ""))[:500]
     args = {"action_id": action.id, "tool": action.tool, "problem": problem}
     ask(ledger, case, RECONCILE, args, f"Did it happen? {action.described}", interrupt_id=question.id)
+
+
+def withdraw_recovery(ledger: Ledger, case: CaseRow) -> None:
+    """Somebody set a failed case going again: the question whether to is answered."""
+    for review in ledger.reviews.of_case(case.id, only_open=True):
+        if ledger.effects.action(review.action_id).tool == RECOVER:
+            ledger.reviews.settle(review, ReviewStatus.SUPERSEDED)
+            ledger.timers.cancel(review_id=review.id)
+            ledger.audit.append("review.superseded", {"review": review.id}, case_id=case.id)
+            ledger.trace.add(case.id, "review.superseded", {"review": review.id})

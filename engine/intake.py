@@ -8,6 +8,7 @@ from typing import Any
 from core.errors import Busy, Conflict
 from core.people import Permission, Person, require
 from core.states import FINISHED, CaseStatus, Desired
+from engine import incidents
 from engine.stream import Stream
 from ledger.database import Database, Ledger
 from ledger.tables import CaseRow
@@ -61,6 +62,8 @@ class Intake:
             case = ledger.cases.get(case_id, lock=True)
             if case.status in FINISHED:
                 raise Conflict(f"The case is {case.status}.", hint="Nothing is left to do.", present=str(case.status))
+            if desired is Desired.RUN and case.status == CaseStatus.FAILED:
+                incidents.withdraw_recovery(ledger, case)
             case.desired = desired
             if desired is Desired.RUN and case.status in (CaseStatus.PAUSED, CaseStatus.FAILED):
                 ledger.cases.move(case, CaseStatus.OPEN)

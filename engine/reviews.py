@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from enum import StrEnum
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, Field
-
-from core.actions import JSON, ProposedAction
+from core.actions import ProposedAction
 from core.errors import AlreadyDecided, Forbidden, InvalidInput, KeyReused, StaleState
 from core.people import Permission, Person, require
 from core.ports import Interrupt, Tools
 from core.states import FINISHED, CaseStatus, ReviewStatus
 from core.verdicts import Deny, Review
 from engine import incidents
+from engine.decisions import Choice, Decided, Decision
 from engine.gate import Gate
 from engine.rates import RateCard
+from engine.rulings import reconciled
 from engine.stream import Stream
 from engine.votes import missing, satisfied, valid_voters
 from ledger.database import Database, Ledger
@@ -30,33 +29,6 @@ from ledger.tables import CaseRow, ReviewRow, VoteRow
 T = TypeVar("T")
 
 CLAIM_LEASE = timedelta(minutes=5)
-
-
-class Choice(StrEnum):
-    APPROVE = "approve"
-    REJECT = "reject"
-    EDIT = "edit"
-
-
-class Decision(BaseModel):
-    """What a person decides. `seen` is the digest of what was shown: it must still be the present one."""
-
-    choice: Choice
-    seen: str = Field(max_length=64)
-    reason_code: str = Field(default="", max_length=64)
-    note: str = Field(default="", max_length=4000)
-    args: dict[str, JSON] | None = None
-    dwell_s: int = Field(default=0, ge=0, le=24 * 3600)
-    """Seconds that the person looked at it, for the cost of the case."""
-
-
-class Decided(BaseModel):
-    """What came of a vote: decided, or still waiting for others."""
-
-    review_id: str
-    status: ReviewStatus
-    action_id: str
-    waiting_for: list[str] = []
 
 
 class ReviewDesk:
@@ -209,6 +181,8 @@ class ReviewDesk:
         action = ledger.effects.proposed(ledger.effects.action(review.action_id))
         if action.proposer == person.id:
             raise Forbidden("You proposed this action: somebody else has to approve it.", hint="Leave it in the queue.")
+        if ledger.cases.get(review.case_id).opened_by == person.id and action.proposer != incidents.HOUSE:
+            raise Forbidden("You opened this case: somebody else has to decide.", hint="Leave it in the queue.")
         _seated(person, review)
         held = review.claimed_until is not None and review.claimed_until > ledger.now
         if held and review.claimed_by != person.id:
@@ -282,6 +256,9 @@ class ReviewDesk:
         ledger.timers.cancel(review_id=review.id)
         _log(ledger, review, f"review.{to}", vote, edited_to=review.edited_to)
         case = ledger.cases.get(review.case_id, lock=True)
+        asked = ledger.effects.action(review.action_id)
+        if asked.tool == incidents.RECONCILE and case.status in FINISHED:
+            reconciled(ledger, ledger.effects.proposed(ledger.effects.action(str(asked.args["action_id"]))))
         if wake and case.status not in FINISHED:
             ledger.cases.post(
                 case,
@@ -290,7 +267,7 @@ class ReviewDesk:
                 event="review.decided",
                 payload={"review_id": review.id, "interrupt_id": review.interrupt_id},
             )
-            if case.status == CaseStatus.FAILED:
+            if case.status == CaseStatus.FAILED and asked.tool == incidents.RECOVER:
                 ledger.cases.move(case, CaseStatus.OPEN)
         return Decided(review_id=review.id, status=to, action_id=review.action_id)
 
@@ -315,8 +292,10 @@ class ReviewDesk:
         return review.case_id
 
     def withdraw(self, ledger: Ledger, case_id: str) -> None:
-        """The case ended without them: what still waits is superseded."""
+        """The case ended without them: what still waits is superseded, but for what happened at a provider."""
         for review in ledger.reviews.of_case(case_id, only_open=True):
+            if ledger.effects.action(review.action_id).tool == incidents.RECONCILE:
+                continue
             self._settle(ledger, review, ReviewStatus.SUPERSEDED, None, wake=False)
 
     async def _told(self, work: Awaitable[T]) -> T:

@@ -8,6 +8,7 @@ from core.actions import OutcomeStatus, ProposedAction, ToolOutcome
 from core.errors import StaleState
 from core.states import ReviewStatus, RunStatus
 from engine import incidents
+from engine.outcomes import outcome_of
 from ledger.database import Ledger
 
 
@@ -25,7 +26,7 @@ def ruling(ledger: Ledger, action_id: str) -> Ruled:
     action = ledger.effects.proposed(ledger.effects.action(action_id))
     run = ledger.effects.run(action_id)
     if run is not None and run.status == RunStatus.UNKNOWN:
-        return _reconciled(ledger, action)
+        return reconciled(ledger, action)
     reviews = ledger.reviews.of_action(action_id)
     if not reviews:
         return Ruled(action_id=action_id)  # an edit that policy allows
@@ -49,7 +50,7 @@ def ruling(ledger: Ledger, action_id: str) -> Ruled:
             raise StaleState("It still waits for people.", present="open")
 
 
-def _reconciled(ledger: Ledger, action: ProposedAction) -> Ruled:
+def reconciled(ledger: Ledger, action: ProposedAction) -> Ruled:
     """People told what happened at the provider: the run is closed as they say."""
     for row in ledger.effects.actions(action.case_id):
         if row.tool == incidents.RECONCILE and row.args.get("action_id") == action.id:
@@ -69,13 +70,9 @@ def _reconciled(ledger: Ledger, action: ProposedAction) -> Ruled:
                     case_id=action.case_id,
                 )
                 status = OutcomeStatus.DONE if happened else OutcomeStatus.FAILED
-                return Ruled(outcome=_outcome(action, status, run.reason))
-    return Ruled(outcome=_outcome(action, OutcomeStatus.UNKNOWN, "nobody could tell whether it happened"))
+                return Ruled(outcome=outcome_of(action, status, reason=run.reason))
+    return Ruled(outcome=outcome_of(action, OutcomeStatus.UNKNOWN, reason="nobody could tell whether it happened"))
 
 
 def _no(action: ProposedAction, reason: str) -> ToolOutcome:
-    return _outcome(action, OutcomeStatus.REJECTED, reason)
-
-
-def _outcome(action: ProposedAction, status: OutcomeStatus, reason: str) -> ToolOutcome:
-    return ToolOutcome(status=status, tool=action.tool, step_key=action.step_key, action_id=action.id, reason=reason)
+    return outcome_of(action, OutcomeStatus.REJECTED, reason=reason)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from core.errors import CountersignError
 from core.states import CaseStatus, Desired
 from engine.executor import Executor
 from engine.reviews import ReviewDesk
@@ -57,7 +58,10 @@ class Sweeper:
         for workspace, case_id in await self._database.read(SYSTEM, _silent):
             await self._ring(workspace, case_id)
         for run in await self._database.read(SYSTEM, lambda ledger: ledger.effects.adrift(_GRACE)):
-            await self._executor.settle(run.workspace, run.action_id)
+            try:
+                await self._executor.settle(run.workspace, run.action_id)
+            except (CountersignError, KeyError) as error:  # a tool that is gone, a provider that is down: others go on
+                log.warning("what came of %s can't be found out yet: %s", run.tool, error)
         if due:
             self._stream.publish()
         return len(due)

@@ -8,6 +8,7 @@ from core.actions import ProposedAction
 from core.errors import NotFound
 from core.states import ReviewStatus
 from core.verdicts import Review, ReviewerSet
+from engine import incidents
 from ledger.database import Ledger
 from ledger.tables import ReviewRow, VoteRow
 
@@ -41,8 +42,9 @@ def missing(asked: Sequence[ReviewerSet], voters: dict[str, frozenset[str]]) -> 
 def valid_voters(ledger: Ledger, action: ProposedAction, review: ReviewRow) -> dict[str, frozenset[str]]:
     """People whose approval of this very action counts now, with the roles that they hold now."""
     voters: dict[str, frozenset[str]] = {}
+    opened_by = "" if action.proposer == incidents.HOUSE else ledger.cases.get(action.case_id).opened_by
     for vote in ledger.reviews.votes(review.id):
-        if _counts(vote, action, review):
+        if _counts(vote, action, review) and vote.person != opened_by:
             try:
                 person = ledger.people.get(vote.workspace, vote.person)
             except NotFound:
@@ -72,3 +74,12 @@ def approval(ledger: Ledger, action: ProposedAction, verdict: Review) -> tuple[R
     if not satisfied(verdict.reviewers, voters):
         return review, f"approval is missing from: {', '.join(missing(verdict.reviewers, voters))}"
     return review, ""
+
+
+def further_reasons(ledger: Ledger, review: ReviewRow, verdict: Review) -> str:
+    """Rules that ask for people now and did not when the review was opened: its voters never saw them."""
+    shown = [row for row in ledger.effects.decisions(review.action_id) if row.at <= review.opened_at]
+    known = {match["rule"] for row in shown[-1:] for match in row.body["matches"]}
+    new = [match for match in verdict.matches if not match.monitor and match.rule not in known]
+    further = [f"{match.rule}: {match.reason}" for match in new if match.decides != "allow"]
+    return f"there are further reasons since it was approved: {'; '.join(further)}" if further else ""

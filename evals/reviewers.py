@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from core.people import Person
 from core.states import ReviewStatus
-from engine.reviews import Choice, Decision
+from engine.decisions import Choice, Decision
 from ledger.database import Ledger
 from serving.house import House
 

@@ -11,7 +11,7 @@ from langgraph.types import Command
 
 from agents.contract import StepStatus
 from core.actions import JSON, OutcomeStatus
-from graphs.state import CaseState, Context, PlannedCall, Spent
+from graphs.state import CaseState, Context, Spent
 
 _RAN = (OutcomeStatus.DONE, OutcomeStatus.EDITED)
 _NEW_PLAN = (OutcomeStatus.DENIED, OutcomeStatus.REJECTED, OutcomeStatus.EDITED, OutcomeStatus.FAILED)
@@ -31,7 +31,7 @@ async def reflect(state: CaseState, runtime: Runtime[Context]) -> Command[Litera
         _mark(plan, call["tool"], status)
         troubled = troubled or status in _NEW_PLAN
         if status in _RAN:
-            spent = _paid(spent, call, runtime.context)
+            spent = _paid(spent, outcome)
     update: dict[str, Any] = {"messages": answers, "plan": plan, "spent": spent, "outcomes": None}
     if plan != state["plan"]:
         update["notes"] = [*state.get("notes", []), {"type": "plan.moved", "body": {"steps": plan}}]
@@ -46,11 +46,11 @@ def _mark(plan: list[dict[str, JSON]], tool: str, status: OutcomeStatus) -> None
             return
 
 
-def _paid(spent: Spent, call: PlannedCall, context: Context) -> Spent:
-    spec = context.specs[call["tool"]]
-    money = spec.spends(spec.parse(call["args"]))
+def _paid(spent: Spent, outcome: dict[str, JSON]) -> Spent:
+    """Counts what an action paid out, by the arguments that it ran with."""
+    money = outcome.get("spent")
     if money is None:
         return spent
     paid = dict(spent["money_minor"])
-    paid[money.currency] = paid.get(money.currency, 0) + money.amount_minor
+    paid[money["currency"]] = paid.get(money["currency"], 0) + money["amount_minor"]
     return {**spent, "money_minor": paid}

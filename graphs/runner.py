@@ -62,12 +62,18 @@ class GraphRunner:
                 goes_on = None
             else:
                 waiting = [Interrupt(id=each.id, value=each.value) for each in questions]
+                await self._last_notes(case, snapshot.values)
                 return _result(snapshot.values, waiting, skipped=True)
         values = await self._run(prepared, case, goes_on, config)
         waiting = [Interrupt(id=each.id, value=each.value) for each in values.get("__interrupt__", ())]
         result = _result(values, waiting)
-        await self._journal.note(case, [Note.model_validate(note) for note in values.get("notes", ())])
+        await self._last_notes(case, values)
         return result
+
+    async def _last_notes(self, case: CaseView, values: Mapping[str, Any]) -> None:
+        """Those that no later transaction of the gate takes along."""
+        if "ending" in values:
+            await self._journal.note(case, [Note.model_validate(note) for note in values.get("notes", ())])
 
     async def _run(self, prepared: Prepared, case: CaseView, goes_on: Any, config: RunnableConfig) -> dict[str, Any]:
         graph, context = prepared.graph, prepared.context

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import CursorResult, bindparam, update
 from sqlmodel import Session, col, select
 
-from core.actions import ProposedAction
+from core.actions import Effect, ProposedAction
 from core.errors import Conflict, NotFound
 from core.ports import Count
 from core.states import RunStatus
 from core.verdicts import Verdict
 from ledger.pen import Pen
 from ledger.prepared import SCOPED, Prepared, held
-from ledger.tables import ActionRow, CaseRow, DecisionRow, RunRow
+from ledger.tables import ActionRow, CaseRow, DecisionRow, RunRow, UtcTime
 
 _ACTION: Prepared[ActionRow] = Prepared(select(ActionRow).where(ActionRow.id == bindparam("id")))
 _ACTIONS: Prepared[ActionRow] = Prepared(
@@ -32,10 +32,18 @@ _DECISIONS: Prepared[DecisionRow] = Prepared(
     select(DecisionRow).where(DecisionRow.action_id == bindparam("action")).order_by(col(DecisionRow.id))
 )
 _RUN: Prepared[RunRow] = Prepared(select(RunRow).where(RunRow.action_id == bindparam("id")))
+_ANOTHER: Prepared[str] = Prepared(
+    select(RunRow.action_id)
+    .join(ActionRow, col(ActionRow.id) == col(RunRow.action_id))
+    .where(RunRow.subject == bindparam("subject"), RunRow.action_id != bindparam("id"))
+    .where(ActionRow.effect == Effect.IRREVERSIBLE)
+    .where((col(RunRow.status) == RunStatus.INTENT) | (col(RunRow.finished_at) > bindparam("since", type_=UtcTime)))
+)
 _RUNS = RunRow.__table__  # type: ignore[attr-defined]
 _FINISH = (
     update(_RUNS)
     .where(_RUNS.c.action_id == bindparam("run"), held(_RUNS))
+    .where(_RUNS.c.status.in_([RunStatus.INTENT, RunStatus.UNKNOWN]))
     .values({name: bindparam(name) for name in ("status", "result", "reason", "finished_at")})
     .execution_options(**{SCOPED: True})
 )
@@ -113,10 +121,16 @@ class Effects:
         """Inserts the run; from here on the action counts as in flight. False if it has one already."""
         return self._pen.insert(RunRow, [run.model_dump()]) == 1
 
-    def finish(self, action_id: str, status: RunStatus, result: dict[str, Any], reason: str) -> None:
-        """Closes the run of an action, if it has one."""
+    def finish(self, action_id: str, status: RunStatus, result: dict[str, Any], reason: str) -> bool:
+        """Closes the run of an action. False if it has none, or one that was closed before."""
         values = {"status": status, "result": result, "reason": reason, "finished_at": self._now}
-        self._session.execute(_FINISH, {"run": action_id, "within": self._session.info["workspace"], **values})
+        params = {"run": action_id, "within": self._session.info["workspace"], **values}
+        closed: CursorResult[Any] = self._session.execute(_FINISH, params)  # type: ignore[assignment]
+        return closed.rowcount == 1
+
+    def another(self, subject: str, action_id: str, since: datetime) -> bool:
+        """Whether another irreversible effect for this subject is under way, or ended since then."""
+        return _ANOTHER.first(self._session, subject=subject, id=action_id, since=since) is not None
 
     def all_runs(self, after: str = "", limit: int = 1000) -> list[RunRow]:
         found = select(RunRow).where(RunRow.action_id > after).order_by(col(RunRow.action_id)).limit(limit)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from core.errors import AlreadyDecided, Conflict, Forbidden, InvalidInput, KeyReused, LeaseLost, NotFound, StaleState
 from core.people import Person
 from core.states import CaseStatus, ReviewStatus
-from engine.reviews import CLAIM_LEASE, Choice, Decided, Decision
+from engine.decisions import Choice, Decided, Decision
+from engine.reviews import CLAIM_LEASE
 from ledger.database import Ledger
 from ledger.tables import SYSTEM
 from tests.support.till import Till, pay, person, usd
@@ -127,7 +129,7 @@ async def test_a_request_that_is_sent_again_gives_the_same_answer_and_no_second_
 async def test_an_edit_that_is_sent_again_names_the_same_review(till: Till) -> None:
     case = await till.run([pay("300.00")])
     review = await till.review(case)
-    more = {"args": {"account_id": "acc_1", "amount": usd("250.00")}, "key": "k1"}
+    more: dict[str, Any] = {"args": {"account_id": "acc_1", "amount": usd("250.00")}, "key": "k1"}
     first = await till.decide("ann", case, "edit", **more)
     assert first.review_id != review.id
     assert await till.vote("ann", review.id, "edit", **more) == first

@@ -246,6 +246,13 @@ def test_a_row_can_not_be_moved_to_another_workspace(two: Database) -> None:
 
 
 def test_closing_a_run_of_theirs_changes_nothing(two: Database) -> None:
+    def begin(ledger: Ledger) -> None:
+        run = ledger.effects.run("theirs-1")
+        assert run is not None
+        run.status = RunStatus.INTENT
+        ledger.session.add(run)
+
+    two.transact("theirs", begin)
     two.transact("ours", lambda ledger: ledger.effects.finish("theirs-1", RunStatus.DONE, {"stolen": True}, ""))
     kept = two.transact("theirs", lambda ledger: ledger.effects.run("theirs-1"), writes=False)
     assert kept is not None

@@ -27,7 +27,7 @@ from core.settings import BudgetSettings, EngineSettings, Settings
 from core.states import CaseStatus, Desired
 from core.verdicts import Fact, FactSpec, FactType
 from engine.checker import Report
-from engine.reviews import Choice, Decided, Decision
+from engine.decisions import Choice, Decided, Decision
 from graphs.flow import standard_flow
 from graphs.kind import Outside, TaskKind
 from ledger.database import Ledger
@@ -307,12 +307,20 @@ class Till:
         return await self.vote(name, (await self.review(case)).id, choice, key=key, **more)
 
     async def vote(
-        self, name: str, review_id: str, choice: str = "approve", *, key: str | None = None, **more: Any
+        self,
+        name: str,
+        review_id: str,
+        choice: str = "approve",
+        *,
+        key: str | None = None,
+        wait: bool = True,
+        **more: Any,
     ) -> Decided:
         seen = more.pop("seen", None) or await self.seen(review_id)
         decision = Decision(choice=Choice(choice), seen=seen, **more)
         decided = await self.house.desk.decide(person(name), review_id, decision, key)
-        await self.settle((await self.read(lambda ledger: ledger.reviews.get(review_id))).case_id)
+        if wait:
+            await self.settle((await self.read(lambda ledger: ledger.reviews.get(review_id))).case_id)
         return decided
 
     async def approve(self, name: str, case: str) -> Decided:

@@ -13,7 +13,7 @@ from agents.tau2_retail.intake import REQUEST_LIMIT
 from core.actions import JSON, OutcomeStatus
 from core.settings import BudgetSettings, load_settings
 from core.states import CaseStatus
-from engine.reviews import Choice
+from engine.decisions import Choice
 from evals.replay import RecordedCall, ReplayModel
 from evals.reviewers import Reviewer
 from evals.run_case import Case, CaseResult, run_case

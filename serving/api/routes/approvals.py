@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from core.errors import InvalidInput
 from core.states import ReviewStatus
 from core.wire import ApprovalDetail, ApprovalSummary, Decide, DecidedView, Page
-from engine.reviews import Decision
+from engine.decisions import Decision
 from ledger.database import Ledger
 from serving.api.deps import Caller, Reader, RequestKey, Rooms
 from serving.api.views import approval_detail, approval_summary
