@@ -10,7 +10,7 @@ from core.errors import Forbidden
 
 
 class Permission(StrEnum):
-    SUBMIT = "submit"  # open a case
+    SUBMIT = "submit"  # open a case, and read those that one opened
     READ = "read"  # cases, traces, queue, KPIs
     CLAIM = "claim"  # take a review to look at
     DECIDE = "decide"  # vote; the review's reviewer sets say who counts
@@ -23,7 +23,7 @@ _REVIEW = frozenset({Permission.READ, Permission.CLAIM, Permission.DECIDE})
 
 ROLES: dict[str, frozenset[Permission]] = {
     "viewer": frozenset({Permission.READ}),
-    "service": frozenset({Permission.SUBMIT, Permission.READ}),
+    "service": frozenset({Permission.SUBMIT}),
     "operator": _REVIEW | {Permission.SUBMIT, Permission.OPERATE},  # decides what the house itself asks
     "compliance": frozenset({Permission.READ, Permission.AUDIT}),
     "admin": frozenset({Permission.READ, Permission.AUDIT, Permission.GOVERN}),

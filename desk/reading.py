@@ -266,7 +266,8 @@ def _brief(value: JSON) -> str:
 
 def headline(row: ApprovalSummary) -> str:
     amount = f" {row.money}" if row.money else ""
-    return clean(f"{row.tool}{amount} — {row.described}" if row.described else f"{row.tool}{amount}")
+    text = clean(f"{row.tool}{amount} — {row.described}" if row.described else f"{row.tool}{amount}")
+    return " ".join(text.split())  # a question with line breaks could pass for further rows
 
 
 def row_line(row: ApprovalSummary, now: datetime) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,8 @@ class TaskKind:
     build: Callable[[], StateGraph[CaseState, Context, CaseState, CaseState]]
     handover: Callable[[str], tuple[str, dict[str, JSON]]]
     """The call that puts a case before a person, from the question to ask."""
+    outcomes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The words a case may end with, and for each the tools of which one must have run; empty for none."""
     evidence: Callable[[Mapping[str, Fact]], tuple[list[str], list[str]]] = lambda _facts: ([], [])
     """What speaks for and against, from the facts that policy read, in words for reviewers."""
     rehearse: Callable[[int, int, datetime], Rehearsal] | None = None

@@ -31,7 +31,7 @@ async def reflect(state: CaseState, runtime: Runtime[Context]) -> Command[Litera
         _mark(plan, call["tool"], status)
         troubled = troubled or status in _NEW_PLAN
         if status in _RAN:
-            spent = _paid(spent, outcome)
+            spent = _done(_paid(spent, outcome), call["tool"])
     update: dict[str, Any] = {"messages": answers, "plan": plan, "spent": spent, "outcomes": None}
     if plan != state["plan"]:
         update["notes"] = [*state.get("notes", []), {"type": "plan.moved", "body": {"steps": plan}}]
@@ -54,3 +54,7 @@ def _paid(spent: Spent, outcome: dict[str, JSON]) -> Spent:
     paid = dict(spent["money_minor"])
     paid[money["currency"]] = paid.get(money["currency"], 0) + money["amount_minor"]
     return {**spent, "money_minor": paid}
+
+
+def _done(spent: Spent, tool: str) -> Spent:
+    return spent if tool in spent["done"] else {**spent, "done": [*spent["done"], tool]}

@@ -27,6 +27,8 @@ class PlannedCall(TypedDict):
 class Spent(TypedDict):
     turns: int
     tokens: int
+    done: list[str]
+    """Tools with an effect that ran, each once: an ending must be borne out by them."""
     money_minor: dict[str, int]
     """Money that actions paid out, by currency."""
 
@@ -78,3 +80,4 @@ class Context:
     services: Services
     budget: BudgetSettings
     handover: Callable[[str], tuple[str, dict[str, JSON]]]
+    outcomes: Mapping[str, frozenset[str]]

@@ -13,7 +13,7 @@ from core.errors import ModelNonsense
 from engine.journal import MODEL_CALLED
 from graphs.state import CaseState, Context, PlannedCall, Spent
 
-_FRESH: Spent = {"turns": 0, "tokens": 0, "money_minor": {}}
+_FRESH: Spent = {"turns": 0, "tokens": 0, "done": [], "money_minor": {}}
 
 
 async def plan(state: CaseState, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -55,13 +55,23 @@ async def act(state: CaseState, runtime: Runtime[Context]) -> Command[Literal["g
         else:
             notes.append(_called("act", spent, turn))
             if turn.finish is not None:
-                return _end(turn.finish.outcome, turn.finish.summary, notes, [turn.message])
+                why = _not_borne_out(turn.finish.outcome, spent, context)
+                if not why:
+                    return _end(turn.finish.outcome, turn.finish.summary, notes, [turn.message])
+                return _hand_over(why, _add(spent, turn), notes, context)
             calls = [
                 PlannedCall(call_id=p.call_id, tool=p.tool, args=p.args, step_key=f"{spent['turns']}.{n}")
                 for n, p in enumerate(turn.proposals)
             ]
             update = {"messages": [turn.message], "calls": calls, "outcomes": None, "notes": notes}
             return Command(goto="gate", update={**update, "spent": _add(spent, turn)})
+    return _hand_over(why, spent, notes, context)
+
+
+def _hand_over(
+    why: str, spent: Spent, notes: list[dict[str, Any]], context: Context
+) -> Command[Literal["gate", "finish"]]:
+    """The house itself puts the case before a person, through the gate like any other call."""
     tool, args = context.handover(why[:500])
     asked = PlannedCall(call_id=f"house_{spent['turns']}", tool=tool, args=args, step_key=f"{spent['turns']}.0")
     said = AIMessage("", tool_calls=[{"name": tool.replace(".", "__"), "args": args, "id": asked["call_id"]}])
@@ -79,6 +89,18 @@ def _end(
 ) -> Command[Literal["gate", "finish"]]:
     ending = {"outcome": outcome, "summary": summary}
     return Command(goto="finish", update={"messages": said or [], "ending": ending, "notes": notes})
+
+
+def _not_borne_out(outcome: str, spent: Spent, context: Context) -> str:
+    """Why an ending can't be believed: it is no word of this kind, or nothing that it claims was done."""
+    if not context.outcomes:
+        return ""
+    needed = context.outcomes.get(outcome)
+    if needed is None:
+        return f"the agent ended the case as '{outcome}', which is no ending here"
+    if needed and not needed & set(spent["done"]):
+        return f"the agent says '{outcome}', and none of {', '.join(sorted(needed))} was done"
+    return ""
 
 
 def _over_budget(spent: Spent, context: Context) -> str:

@@ -69,7 +69,8 @@ class Cases:
         """
         content = digest({"kind": kind, "payload": dict(payload)})
         if request_key is not None:
-            earlier = self._session.exec(select(CaseRow).where(CaseRow.request_key == request_key)).first()
+            own = select(CaseRow).where(CaseRow.request_key == request_key, CaseRow.opened_by == opened_by)
+            earlier = self._session.exec(own).first()
             if earlier is not None:
                 if earlier.payload_digest != content:
                     raise KeyReused(
@@ -142,13 +143,17 @@ class Cases:
         )
         return list(self._session.exec(found))
 
-    def find(self, *, status: Sequence[str] = (), kind: str = "", before: str = "", limit: int = 50) -> list[CaseRow]:
+    def find(
+        self, *, status: Sequence[str] = (), kind: str = "", before: str = "", opened_by: str = "", limit: int = 50
+    ) -> list[CaseRow]:
         """Newest first; `before` is the id of the last case seen (ids sort by birth)."""
         found = select(CaseRow)
         if status:
             found = found.where(col(CaseRow.status).in_(status))
         if kind:
             found = found.where(CaseRow.kind == kind)
+        if opened_by:
+            found = found.where(CaseRow.opened_by == opened_by)
         if before:
             found = found.where(CaseRow.id < before)
         return list(self._session.exec(found.order_by(col(CaseRow.id).desc()).limit(limit)))

@@ -61,8 +61,8 @@ class Spread(BaseModel):
         if not seconds:
             return cls()
         ranked = sorted(seconds)
-        last = len(ranked) - 1
-        return cls(p50=ranked[-(-last * 50 // 100)], p95=ranked[-(-last * 95 // 100)], most=ranked[-1])
+        rank = {p: -(-len(ranked) * p // 100) - 1 for p in (50, 95)}
+        return cls(p50=ranked[rank[50]], p95=ranked[rank[95]], most=ranked[-1])
 
 
 class Figures(BaseModel):

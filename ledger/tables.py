@@ -78,7 +78,7 @@ class TokenRow(Row, table=True):
 class CaseRow(Row, table=True):
     __tablename__ = "case"
     __table_args__ = (
-        UniqueConstraint("workspace", "request_key"),
+        UniqueConstraint("workspace", "opened_by", "request_key"),
         Index("case_by_status", "workspace", "status", "opened_at"),
     )
     id: str = Field(primary_key=True, max_length=40)

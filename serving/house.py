@@ -192,6 +192,7 @@ def _build(
                 services=services,
                 budget=settings.budget,
                 handover=kind.handover,
+                outcomes=kind.outcomes,
             ),
         )
         for name, kind in kinds.items()

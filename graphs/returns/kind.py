@@ -24,6 +24,8 @@ def _subject(request: ReturnRequest) -> str:
     return request.customer_id
 
 
+_BY_PROCESS = "returns.process"
+
 KIND = TaskKind(
     name="returns",
     title="Retail return",
@@ -38,6 +40,15 @@ KIND = TaskKind(
     book=book_of("returns"),
     build=build,
     handover=_handover,
+    outcomes={
+        "refunded": frozenset({"refunds.create", _BY_PROCESS}),
+        "store_credit": frozenset({"store_credit.issue", _BY_PROCESS}),
+        "exchanged": frozenset({"exchanges.create", _BY_PROCESS}),
+        "refunded_without_return": frozenset({"refunds.create"}),
+        "declined": frozenset({"returns.decline", "messages.send"}),
+        "handed_over": frozenset(),
+        "not_found": frozenset(),
+    },
     evidence=evidence,
     rehearse=rehearse,
 )

@@ -11,7 +11,7 @@ P = Permission
 
 MAY = {
     "viewer": {P.READ},
-    "service": {P.SUBMIT, P.READ},
+    "service": {P.SUBMIT},
     "operator": {P.SUBMIT, P.READ, P.OPERATE, P.CLAIM, P.DECIDE},
     "compliance": {P.READ, P.AUDIT},
     "admin": {P.READ, P.AUDIT, P.GOVERN},

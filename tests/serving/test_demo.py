@@ -187,4 +187,4 @@ def test_percentiles_are_figures_that_were_measured() -> None:
     assert Spread.of([]) == Spread()
     assert Spread.of([3.0]) == Spread(p50=3.0, p95=3.0, most=3.0)
     hundred = [float(number) for number in range(100, 0, -1)]
-    assert Spread.of(hundred) == Spread(p50=51.0, p95=96.0, most=100.0)
+    assert Spread.of(hundred) == Spread(p50=50.0, p95=95.0, most=100.0)

@@ -83,7 +83,7 @@ def upgrade() -> None:
         sa.Column("crashes", sa.Integer(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("workspace", "request_key"),
+        sa.UniqueConstraint("workspace", "opened_by", "request_key"),
     )
     with op.batch_alter_table("case", schema=None) as batch_op:
         batch_op.create_index("case_by_status", ["workspace", "status", "opened_at"], unique=False)

@@ -9,17 +9,29 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Header, Query, Response
 from sse_starlette import EventSourceResponse
 
-from core.people import Permission, require
+from core.errors import NotFound
+from core.people import Permission, Person, may, require
 from core.states import Desired
 from core.wire import CaseDetail, CaseSummary, Page, SubmitCase, TraceEntry
 from ledger.database import Ledger
-from serving.api.deps import Caller, Reader, RequestKey, Rooms
+from ledger.tables import CaseRow
+from serving.api.deps import Caller, RequestKey, Rooms
 from serving.api.sse import follow
 from serving.api.views import case_detail, case_summary, trace_entry
 
 router = APIRouter(prefix="/api/v1/cases", tags=["cases"])
 
 _ENDS = frozenset({"case.closed", "case.cancelled"})
+
+
+def _readable(ledger: Ledger, person: Person, case_id: str) -> CaseRow:
+    """The case, for whoever may read all or opened this one. Raises `NotFound`, which tells a stranger nothing."""
+    case = ledger.cases.get(case_id)
+    if not may(person, Permission.READ) and case.opened_by != person.id:
+        raise NotFound(f"There is no case '{case_id[:60]}' of yours.")
+    return case
+
+
 _WANTS = {"pause": Desired.PAUSE, "resume": Desired.RUN, "cancel": Desired.CANCEL}
 
 
@@ -52,7 +64,7 @@ async def submit(
 @router.get("")
 async def listing(
     house: Rooms,
-    person: Reader,
+    person: Caller,
     status: Annotated[list[str] | None, Query()] = None,
     kind: str = "",
     before: str = "",
@@ -61,7 +73,8 @@ async def listing(
     """Newest first."""
 
     def read(ledger: Ledger) -> Page[CaseSummary]:
-        rows = ledger.cases.find(status=status or (), kind=kind, before=before, limit=limit)
+        opened_by = "" if may(person, Permission.READ) else person.id
+        rows = ledger.cases.find(status=status or (), kind=kind, before=before, opened_by=opened_by, limit=limit)
         items = [case_summary(ledger, row) for row in rows]
         return Page[CaseSummary](items=items, next=rows[-1].id if len(rows) == limit else "")
 
@@ -69,16 +82,16 @@ async def listing(
 
 
 @router.get("/{case_id}")
-async def one(house: Rooms, person: Reader, case_id: str) -> CaseDetail:
+async def one(house: Rooms, person: Caller, case_id: str) -> CaseDetail:
     return await house.database.read(
-        person.workspace, lambda ledger: case_detail(house, ledger, ledger.cases.get(case_id))
+        person.workspace, lambda ledger: case_detail(house, ledger, _readable(ledger, person, case_id))
     )
 
 
 @router.get("/{case_id}/trace")
 async def trace(
     house: Rooms,
-    person: Reader,
+    person: Caller,
     case_id: str,
     after: Annotated[int, Query(ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
@@ -86,7 +99,7 @@ async def trace(
     """The case's event log, oldest first."""
 
     def read(ledger: Ledger) -> Page[TraceEntry]:
-        ledger.cases.get(case_id)
+        _readable(ledger, person, case_id)
         rows = ledger.trace.of_case(case_id, after, limit)
         last = str(rows[-1].seq) if len(rows) == limit else ""
         return Page[TraceEntry](items=[trace_entry(row) for row in rows], next=last)
@@ -96,10 +109,10 @@ async def trace(
 
 @router.get("/{case_id}/events")
 async def events(
-    house: Rooms, person: Reader, case_id: str, last_event_id: Annotated[str | None, Header()] = None
+    house: Rooms, person: Caller, case_id: str, last_event_id: Annotated[str | None, Header()] = None
 ) -> EventSourceResponse:
     """The same as server-sent events, followed until the case ends."""
-    await house.database.read(person.workspace, lambda ledger: ledger.cases.get(case_id))
+    await house.database.read(person.workspace, lambda ledger: _readable(ledger, person, case_id))
     return follow(
         house, person.workspace, lambda ledger, after: ledger.trace.of_case(case_id, after), last_event_id, _ENDS
     )

@@ -34,7 +34,7 @@ async def me(person: Caller) -> Me:
 
 
 @router.get("/api/v1/kinds")
-async def kinds(house: Rooms, person: Reader) -> list[Kind]:
+async def kinds(house: Rooms, _person: Caller) -> list[Kind]:
     """The kinds of business task, with the schemas that forms and action cards are drawn from."""
     specs = house.tools.specs()
     return [
