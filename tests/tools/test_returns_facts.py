@@ -62,18 +62,26 @@ async def test_a_refund_on_a_return_is_known_in_full(desk: Desk) -> None:
         "order.total": Money.parse("236.75 USD"),
         "order.refunded": Money.parse("0.00 USD"),
         "order.refundable": Money.parse("236.75 USD"),
+        "order.given_outside_returns": Money.parse("0.00 USD"),
+        "order.value_under_return": Money.parse("218.80 USD"),
+        "order.plain_window_days": 30,
         "order.payment_method": "card",
         "order.gift": False,
         "return.exists": True,
         "return.status": "OPEN",
         "return.belongs_to_order": True,
         "return.entitled": Money.parse("190.97 USD"),
+        "return.given": Money.parse("0.00 USD"),
+        "return.kept": False,
         "return.has_label": False,
         "return.received": False,
         "lines.final_sale": False,
         "lines.value": Money.parse("218.80 USD"),
         "lines.category_high_risk": True,
         "reason.our_fault": False,  # whatever the model wrote
+        "reason.fault_claimed": False,
+        "reason.fees_waived": Money.parse("0.00 USD"),
+        "reason.contradicts_form": False,
         "customer.exists": True,
         "customer.signals": 0,
         "customer.stolen_tender": False,
@@ -232,6 +240,19 @@ async def test_an_item_already_returned_is_not_returnable(desk: Desk) -> None:
         ("Write to me at other@mail.example.", True),
         ("See https://collect.example/x", True),
         ("Pay to DE89 3704 0044 0532 0130 00", True),
+        ("Pay to DE89370400440532013000", True),
+        ("Pay to de89-3704-0044-0532-0130-00.", True),
+        ("Your account is locked: evil-shop.example/pay", True),
+        ("See bit.ly/x", True),
+        ("See ev\u200bil.exam\u200bple", True),
+        ("See evil。example", True),
+        ("Go to 203.0.113.9/pay", True),
+        ("hxxps://evil", True),
+        ("Write to mallory (at) evil.example.", True),
+        ("Write to mallory[at]evil[dot]example.", True),
+        ("Write to mallory at evil dot example.", True),
+        ("Write to mallorycus_ann@mail.example", True),
+        ("Order #1234.5: 2 @ 19.90 USD, e.g. the U.S. size at 10.30 a.m... Thank you.\nThe shop", False),
     ],
 )
 async def test_a_message_is_read_before_it_leaves(desk: Desk, body: str, foreign: bool) -> None:
@@ -239,6 +260,67 @@ async def test_a_message_is_read_before_it_leaves(desk: Desk, body: str, foreign
     told = await desk.told("messages.send", args)
     assert (told["message.mentions_foreign_address"], told["customer.is_of_case"]) == (foreign, True)
     assert (await desk.told("messages.send", args | {"customer_id": "cus_bob"}))["customer.is_of_case"] is False
+    note = {"return_id": "ret_none", "reason": "OTHER", "note": body, "expected_status": "REQUESTED"}
+    assert (await desk.told("returns.decline", note))["message.mentions_foreign_address"] is foreign
+
+
+async def test_what_stays_with_the_customer_or_is_missing_did_not_come_back(desk: Desk) -> None:
+    ret = (await desk.opened_return(asked("fli_tee", 1, "DEFECTIVE")))["return_id"]
+    paid = refund("9.90 USD", return_id=ret, keep_item=True)
+    await desk.do("refunds.create", **paid)
+    told = await desk.told("refunds.create", paid)
+    assert (told["return.kept"], told["return.received"]) == (True, False)
+    assert told["return.given"] == Money.parse("9.90 USD")
+    lost = await desk.opened_return(asked("fli_phones"))
+    args = {"return_id": lost["return_id"], "expected_status": "OPEN"}
+    await desk.do("returns.process", lines=[lost["lines"][0]["line_id"]], dispositions=["MISSING"], **args)
+    told = await desk.told("refunds.create", refund(return_id=lost["return_id"]))
+    assert (told["return.kept"], told["return.received"]) == (False, False)
+
+
+async def test_an_orders_returns_are_weighed_together_and_money_beside_them_is_seen(desk: Desk) -> None:
+    await desk.opened_return(asked("fli_phones", 1, "DEFECTIVE"))
+    ret = (await desk.opened_return(asked("fli_tee", 1, "DEFECTIVE")))["return_id"]
+    await desk.do("refunds.create", **refund("30.00 USD", expected_status="DELIVERED"))
+    told = await desk.told("refunds.create", refund(return_id=ret))
+    assert told["lines.value"] == Money.parse("19.90 USD")
+    assert told["order.value_under_return"] == Money.parse("198.90 USD")
+    assert told["order.given_outside_returns"] == Money.parse("30.00 USD")
+
+
+async def test_one_line_for_second_thoughts_does_not_hide_a_claimed_fault(desk: Desk) -> None:
+    mixed = [asked("fli_phones", 1, "DEFECTIVE"), asked("fli_tee", 1, "UNWANTED")]
+    told = await desk.told("returns.request", {"order_id": "ord_usd", "lines": mixed})
+    assert (told["reason.our_fault"], told["reason.fault_claimed"]) == (False, True)
+    assert told["reason.fees_waived"] == Money.parse("17.90 USD")  # 10% of the headphones
+    form = {"lines": [{"fulfillment_line_item_id": "fli_phones", "quantity": 1, "reason": "UNWANTED"}]}
+    told = await desk.told("returns.request", {"order_id": "ord_usd", "lines": mixed}, form)
+    assert told["reason.contradicts_form"] is True
+    form["lines"][0]["reason"] = "UNKNOWN"  # left open: the letter says why
+    told = await desk.told("returns.request", {"order_id": "ord_usd", "lines": mixed}, form)
+    assert told["reason.contradicts_form"] is False
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ("var_tee_l", {"exchange.value": Money.parse("49.80 USD"), "exchange.same_product": True}),
+        ("var_phones", {"exchange.value": Money.parse("358.00 USD"), "exchange.same_product": False}),
+        ("var_mug", {"exchange.value": None, "exchange.same_product": False}),
+        ("var_none", {"exchange.value": None, "exchange.same_product": None}),
+    ],
+)
+async def test_an_exchange_is_told_by_what_leaves_the_shelf(desk: Desk, sent: str, expected: dict[str, Any]) -> None:
+    ret = (await desk.opened_return(asked("fli_tee", 2)))["return_id"]
+    lines = [{"fulfillment_line_item_id": "fli_tee", "variant_id": sent, "quantity": 2}]
+    told = await desk.told("exchanges.create", {"return_id": ret, "lines": lines, "expected_status": "OPEN"})
+    assert {path: told.get(path) for path in expected} == expected
+
+
+async def test_only_the_cases_own_photos_are_its_photos(desk: Desk) -> None:
+    case = {"photos": ["tee.png"]}
+    for photo, own in (("tee.png", True), ("of_somebody_else.png", False), ("./tee.png", False)):
+        assert (await desk.told("vision.score", {"photo": photo}, case))["photo.of_case"] is own
 
 
 @pytest.mark.parametrize(

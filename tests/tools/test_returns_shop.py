@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from core.errors import KeyReused, ProviderRefused
-from tests.support.returns_desk import Desk, asked, money
+from core.errors import InvalidInput, KeyReused, ProviderRefused
+from tests.support.returns_desk import Desk, asked, money, variant
 
 
 @pytest.fixture
@@ -203,11 +203,22 @@ async def test_the_last_minor_unit_can_be_given_back_and_no_more(desk: Desk, ord
     assert again.reason == "already_refunded"
 
 
-async def test_a_return_is_worth_its_goods_and_the_shipping_whatever_way_it_is_paid(desk: Desk) -> None:
+async def test_a_return_is_worth_what_it_is_entitled_to_the_way_it_is_paid(desk: Desk) -> None:
+    ret = (await desk.opened_return(asked("fli_tee", 2, "UNWANTED")))["return_id"]
+    args = {"order_id": "ord_usd", "return_id": ret, "expected_status": "OPEN"}
+    above = await refusal(desk, "refunds.create", amount=money("29.88 USD"), reason="UNWANTED", **args)
+    assert (above.reason, above.extra["present"]) == ("above_return_value", "29.87 USD")  # less 10% and the way back
+    credit = await refusal(desk, "store_credit.issue", amount=money("39.81 USD"), **args)
+    assert credit.extra["present"] == "39.80 USD"
+    for amount in ("20.00 USD", "9.87 USD"):
+        await desk.do("refunds.create", amount=money(amount), reason="UNWANTED", **args)
+    spent = await refusal(desk, "refunds.create", amount=money("0.01 USD"), reason="UNWANTED", **args)
+    assert spent.reason == "already_refunded"
+
+
+async def test_goods_that_were_exchanged_are_not_paid_for_as_well(desk: Desk) -> None:
     ret = (await desk.opened_return(asked("fli_tee", 1, "DEFECTIVE")))["return_id"]
     args = {"order_id": "ord_usd", "return_id": ret, "expected_status": "OPEN"}
-    above = await refusal(desk, "store_credit.issue", amount=money("25.86 USD"), **args)
-    assert (above.reason, above.extra["present"]) == ("above_return_value", "25.85 USD")
     await desk.do(
         "exchanges.create",
         return_id=ret,
@@ -215,10 +226,7 @@ async def test_a_return_is_worth_its_goods_and_the_shipping_whatever_way_it_is_p
         expected_status="OPEN",
     )
     twice = await refusal(desk, "refunds.create", amount=money("19.90 USD"), reason="DEFECTIVE", **args)
-    assert twice.reason == "above_return_value"
-    await desk.do("store_credit.issue", amount=money("5.95 USD"), **args)
-    nothing_left = await refusal(desk, "store_credit.issue", amount=money("0.01 USD"), **args)
-    assert nothing_left.reason == "already_refunded"
+    assert twice.reason == "already_refunded"
 
 
 async def test_goods_that_stay_with_the_customer_are_awaited_no_more(desk: Desk) -> None:
@@ -239,6 +247,23 @@ async def test_goods_that_stay_with_the_customer_are_awaited_no_more(desk: Desk)
     assert found["lines"][0]["stage"] == "PROCESSED"
     assert found["lines"][0]["dispositions"] == ["NOT_RESTOCKED"]
     assert (await refusal(desk, "returns.cancel", return_id=ret, expected_status="OPEN")).reason == "already_refunded"
+
+
+async def test_a_bargain_is_worth_its_price_in_other_goods_and_itself_in_another_size(desk: Desk) -> None:
+    """The tee was had for 19.90, 24.90 on the list: not enough for another 24.90 thing."""
+    await desk.shop.load({"variants": [variant("var_bag", "24.90 USD").model_dump(mode="json")]})
+    ret = (await desk.opened_return(asked("fli_tee", 2)))["return_id"]
+    swap = {"fulfillment_line_item_id": "fli_tee", "variant_id": "var_bag", "quantity": 1}
+    dearer = await refusal(desk, "exchanges.create", return_id=ret, lines=[swap], expected_status="OPEN")
+    assert dearer.reason == "dearer_variant"
+    swap["variant_id"] = "var_tee_l"
+    await desk.do("exchanges.create", return_id=ret, lines=[swap], expected_status="OPEN")
+
+
+async def test_a_subject_is_one_line(desk: Desk) -> None:
+    for subject in ("Hello\nBcc: mallory@evil.example", "Hello\u2028there", "Hello\x00"):
+        with pytest.raises(InvalidInput):
+            await desk.do("messages.send", customer_id="cus_ann", subject=subject, body="Hello.")
 
 
 async def test_one_live_label_and_none_for_goods_under_way(desk: Desk) -> None:

@@ -140,6 +140,10 @@ class FinancialTransfer(Args):
     method: Annotated[str, StringConstraints(pattern=r"^(original|store_credit)$")]
     """`original` payment method, or `store_credit`."""
 
+    @property
+    def resolution(self) -> Resolution:
+        return Resolution.STORE_CREDIT if self.method == "store_credit" else Resolution.REFUND_ORIGINAL
+
 
 class Process(OnReturn):
     """`dispositions` has one entry for each of `lines` (line ids), in their order."""
@@ -189,7 +193,10 @@ class VoidLabel(Args):
 
 class SendMessage(Args):
     customer_id: Id
-    subject: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    subject: Annotated[
+        str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f\u0085\u2028\u2029]+$")
+    ]
+    """One line."""
     body: Annotated[str, StringConstraints(min_length=1, max_length=NOTE_LIMIT)]
 
 

@@ -89,6 +89,14 @@ def value_of(order: Order, lines: Sequence[AskedLine]) -> Money:
     return Money.total((line.unit_price.times(count) for line, _, count in _bought(order, lines)), order.currency)
 
 
+def waived(order: Order, lines: Sequence[AskedLine]) -> Money:
+    """What the customer would bear, and does not, because the fault is said to be ours."""
+    plain = [line.model_copy(update={"reason": Reason.UNWANTED}) for line in lines]
+    nothing = Money.zero(order.currency)
+    told, bare = (still_entitled(order, each, Resolution.REFUND_ORIGINAL, nothing) for each in (lines, plain))
+    return max(told - bare, nothing)
+
+
 def _bought(order: Order, lines: Sequence[AskedLine]) -> list[tuple[FulfillmentLine, AskedLine, int]]:
     """Each asked line with the order's line and the pieces that count, however the asking is split up."""
     left = {line.fulfillment_line_item_id: line.quantity for line in order.lines}

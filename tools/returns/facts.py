@@ -1,6 +1,10 @@
 """What the returns policy may ask, told from the shop and the case, never from the model's word.
 
 A fact that can't be told of an action is left out: policy takes that as missing, and denies.
+
+Of a return, the `reason` of each line is what the model wrote when it asked for it, so these rest on its word:
+`reason.*`, and through it `return.entitled` (fees, shipping) and `order.window_days` (longer for our fault). Where
+money or a late return hangs on it, the book wants a photo; `reason.contradicts_form` holds it against the form.
 """
 
 from __future__ import annotations
@@ -12,8 +16,9 @@ from core.actions import JSON, ProposedAction
 from core.clock import Clock
 from core.verdicts import Fact, FactSpec
 from tools.fulfillment.ports import Shop
-from tools.returns.sightings import SIGHTINGS, TOOL_NAMES
+from tools.returns.sightings import SIGHTINGS
 from tools.returns.subject import Subject
+from tools.returns.telling import TOOL_NAMES
 from tools.vision.ports import NoScorer, VisionScorer
 
 FACTS: tuple[FactSpec, ...] = tuple(sighting.spec for sighting in SIGHTINGS)

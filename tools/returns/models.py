@@ -178,6 +178,18 @@ class ReturnLine(Record):
     grade: Grade | None = None
     evidence_refs: list[str] = []
     dispositions: list[Disposition] = []
+    kept: bool = False
+    """Left with the customer, who was paid for it."""
+
+    @property
+    def came_back(self) -> bool:
+        """The goods are here. What was processed as missing, or left with the customer, never came."""
+        away = self.kept or Disposition.MISSING in self.dispositions
+        return self.stage in HERE and not away
+
+
+HERE = frozenset({LineStage.RECEIVED, LineStage.INSPECTED, LineStage.PROCESSED})
+"""Stages that the warehouse has seen to: nothing of it is awaited any more."""
 
 
 class Return(Record):

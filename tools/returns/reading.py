@@ -26,7 +26,7 @@ _PROVIDER = frozenset({Egress.PROVIDER})
 def reading_tools(shop: Shop, vision: VisionScorer, photos: Path | None) -> list[Tool[Any]]:
     async def order_of(order_id: str) -> Order:
         found = r.OrderFound.model_validate(await shop.read("orders.get", {"order_id": order_id}))
-        return Order.model_validate(found.model_dump(exclude={"refundable"}))
+        return found.order
 
     async def score(given: a.ScorePhoto, context: CallContext) -> ScoredPhoto:
         return await score_photo(given.photo, vision, photos)

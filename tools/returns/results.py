@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from core.money import Money
+from tools.returns.args import AskedLine
 from tools.returns.models import (
     Customer,
     ExchangeLine,
@@ -29,6 +30,12 @@ class Result(BaseModel):
 class OrderFound(Order):
     refundable: Money
     """Total less what was given back."""
+    given_outside_returns: Money
+    """Of what was given back, the part that belongs to no return: goodwill, or goods that nobody registered."""
+
+    @property
+    def order(self) -> Order:
+        return Order.model_validate(self.model_dump(exclude={"refundable", "given_outside_returns"}))
 
 
 class ReturnableItem(Result):
@@ -102,9 +109,19 @@ class VariantFound(Result):
     """Other variants of the same product that are on the shelf."""
 
 
+class KnownVariants(Result):
+    variants: list[Variant]
+
+
 class ReturnFound(Return):
     given: Money
     """What the customer got for it so far: money, credit, and the worth of exchanged pieces."""
+
+
+def asked_again(found: Return) -> list[AskedLine]:
+    """The lines of a return as they were asked for."""
+    wanted = set(AskedLine.model_fields)
+    return [AskedLine.model_validate(line.model_dump(include=wanted)) for line in found.lines]
 
 
 class ReturnLineState(Result):

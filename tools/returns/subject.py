@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -15,22 +14,29 @@ from core.actions import JSON, ProposedAction
 from core.errors import ProviderRefused
 from core.money import Money
 from tools.fulfillment.ports import Shop
-from tools.returns.args import AskedLine
-from tools.returns.models import Customer, FulfillmentLine, Label, Order, Resolution
-from tools.returns.results import History, OrderFound, ReturnFound
+from tools.returns.addresses import foreign_addresses
+from tools.returns.args import AskedLine, ExchangeItem
+from tools.returns.models import Customer, FulfillmentLine, Label, Reason, Resolution, Variant
+from tools.returns.results import History, KnownVariants, OrderFound, ReturnFound, asked_again
 from tools.vision.ports import VisionScorer, score_photo
 
 T = TypeVar("T", bound=BaseModel)
 
 _LINES = TypeAdapter(list[AskedLine])
-_E_MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
-_LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
-_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}\b")
+_SWAPS = TypeAdapter(list[ExchangeItem])
 _PAYS_AS = {
     "refunds.create": Resolution.REFUND_ORIGINAL,
     "store_credit.issue": Resolution.STORE_CREDIT,
     "exchanges.create": Resolution.EXCHANGE,
 }
+
+
+class Swap(NamedTuple):
+    """`was` is None for goods that are in no catalogue any more."""
+
+    quantity: int
+    sent: Variant
+    was: Variant | None
 
 
 class Subject:
@@ -54,7 +60,7 @@ class Subject:
         self.case = case
         self.now = now
 
-    async def order(self) -> Order | None:
+    async def order(self) -> OrderFound | None:
         order_id = self._text("order_id")
         if order_id is None:
             found = await self.returned()
@@ -93,7 +99,7 @@ class Subject:
         asked = self.asked()
         if asked is None:
             found = await self.returned()
-            asked = [AskedLine.model_validate(line) for line in _as_asked(found)] if found else None
+            asked = asked_again(found) if found else None
         order = await self.order()
         if order is None or not asked:
             return None
@@ -101,6 +107,27 @@ class Subject:
         if any(line.fulfillment_line_item_id not in by_id for line in asked):
             return None
         return [(line, by_id[line.fulfillment_line_item_id]) for line in asked]
+
+    async def swaps(self) -> list[Swap] | None:
+        """The goods that an exchange sends, with the line that each is for; None where one of them is unknown."""
+        order = await self.order()
+        try:
+            items = _SWAPS.validate_python(self.args["lines"])
+        except (KeyError, ValidationError):
+            return None
+        by_id = {line.fulfillment_line_item_id: line for line in order.lines} if order else {}
+        if any(item.fulfillment_line_item_id not in by_id for item in items):
+            return None
+        lines = [by_id[item.fulfillment_line_item_id] for item in items]
+        ids = sorted({item.variant_id for item in items} | {line.variant_id for line in lines})
+        read = await self._read("variants.known", {"variant_ids": ids}, KnownVariants)
+        known = {variant.variant_id: variant for variant in read.variants} if read else {}
+        if any(item.variant_id not in known for item in items):
+            return None
+        return [
+            Swap(item.quantity, known[item.variant_id], known.get(line.variant_id))
+            for item, line in zip(items, lines, strict=True)
+        ]
 
     def asked(self) -> list[AskedLine] | None:
         """The lines that the arguments name with a reason, as `returns.request` does."""
@@ -126,10 +153,18 @@ class Subject:
         return {Money.model_validate(amount).currency for amount in money if amount}
 
     def foreign_addresses(self, own: str) -> list[str]:
-        """E-mail addresses other than `own`, links and bank accounts in a message that is to leave the house."""
-        text = "\n".join(str(self.args.get(part, "")) for part in ("subject", "body"))
-        mails = [mail for mail in _E_MAIL.findall(text) if mail.casefold() != own.casefold()]
-        return mails + _LINK.findall(text) + _IBAN.findall(text)
+        """What leads elsewhere than to `own` in words that are to leave the house, a decline's note among them."""
+        text = "\n".join(str(self.args.get(part, "")) for part in ("subject", "body", "note"))
+        return foreign_addresses(text, own)
+
+    def reasons_of_form(self) -> dict[str, str]:
+        """Of each line, the reason that the customer gave in the form; none where they left it open."""
+        lines = self.case.get("lines")
+        given = {}
+        for line in lines if isinstance(lines, list) else ():
+            if isinstance(line, dict) and line.get("reason", Reason.UNKNOWN) != Reason.UNKNOWN:
+                given[str(line.get("fulfillment_line_item_id"))] = str(line["reason"])
+        return given
 
     def letter(self) -> str:
         return str(self.case.get("letter") or "")
@@ -156,10 +191,3 @@ class Subject:
                 self._seen[query] = None
         found: T | None = self._seen[query]
         return found
-
-
-def _as_asked(found: ReturnFound) -> list[dict[str, JSON]]:
-    return [
-        line.model_dump(mode="json", include={"fulfillment_line_item_id", "quantity", "reason", "customer_note"})
-        for line in found.lines
-    ]

@@ -27,7 +27,7 @@ DIALECT = Dialect(
         "variants": ("product_id",),
         "orders": ("customer_id",),
         "returns": ("customer_id",),
-        "refunds": ("return_id",),
+        "refunds": ("return_id", "order_id"),
         "exchanges": ("return_id",),
     },
 )

@@ -10,7 +10,16 @@ from pydantic import BaseModel, ValidationError
 from core.errors import ProviderRefused
 from core.money import Money
 from tools.fulfillment.ports import Handler, Records, expect
-from tools.returns.models import FulfillmentLine, LineStage, Order, Return, ReturnLine, ReturnStatus, Variant
+from tools.returns.models import (
+    FulfillmentLine,
+    LineStage,
+    Order,
+    RefundStatus,
+    Return,
+    ReturnLine,
+    ReturnStatus,
+    Variant,
+)
 from tools.returns.results import ReturnLineState, ReturnState
 
 A = TypeVar("A", bound=BaseModel)
@@ -32,8 +41,7 @@ STAGE_MOVES: Mapping[LineStage, frozenset[LineStage]] = {
     S.INSPECTED: frozenset({S.INSPECTED, S.PROCESSED}),
     S.PROCESSED: frozenset(),
 }
-HERE = frozenset({S.RECEIVED, S.INSPECTED, S.PROCESSED})
-"""Stages of goods that came back."""
+_NOT_GIVEN = frozenset({RefundStatus.FAILED, RefundStatus.CANCELED})
 
 
 def refuse(reason: str, detail: str, hint: str = "", **extra: Any) -> ProviderRefused:
@@ -134,13 +142,20 @@ def given(records: Records, found: Return, order: Order) -> Money:
     """What the customer got for a return so far: money, credit, and the worth of exchanged pieces."""
     total = Money.zero(order.currency)
     for refund in records.where("refunds", return_id=found.return_id):
-        if refund["status"] not in ("failed", "canceled"):
+        if refund["status"] not in _NOT_GIVEN:
             total += Money.model_validate(refund["amount"])
     for exchange in records.where("exchanges", return_id=found.return_id):
         for line in exchange["lines"]:
             if line["fulfillment_line_item_id"]:
                 total += ordered(order, line["fulfillment_line_item_id"]).unit_price.times(line["quantity"])
     return total
+
+
+def given_outside_returns(records: Records, order: Order) -> Money:
+    """Money and credit of an order that belong to none of its returns."""
+    found = records.where("refunds", order_id=order.order_id, return_id=None)
+    amounts = (Money.model_validate(r["amount"]) for r in found if r["status"] not in _NOT_GIVEN)
+    return Money.total(amounts, order.currency)
 
 
 def state(found: Return) -> ReturnState:

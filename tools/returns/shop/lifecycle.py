@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping
 from core.money import Money
 from tools.fulfillment.ports import Handler, Records
 from tools.returns import args as a
-from tools.returns.models import OUR_FAULT, OrderStatus, Return, ReturnLine, ReturnStatus
+from tools.returns.models import HERE, OUR_FAULT, OrderStatus, Return, ReturnLine, ReturnStatus
 from tools.returns.results import ReturnState
 from tools.returns.shop.desk import (
-    HERE,
     given,
     handler,
     move,

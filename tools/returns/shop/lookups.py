@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from core.money import Money
 from tools.fulfillment.ports import Handler, Records
 from tools.returns import args as a
 from tools.returns import results as r
 from tools.returns.models import Customer, Label, OrderStatus, Variant
-from tools.returns.shop.desk import given, handler, known_variant, order_of, refuse, return_of
+from tools.returns.shop.desk import given, given_outside_returns, handler, known_variant, order_of, refuse, return_of
 
 _YEAR = timedelta(days=365)
 
@@ -30,14 +30,11 @@ class _SomeVariants(a.Args):
     variant_ids: list[a.Id] = Field(max_length=200)
 
 
-class KnownVariants(BaseModel):
-    variants: list[Variant]
-
-
 def _order(records: Records, asked: _AnOrder) -> r.OrderFound:
     order = order_of(records, asked.order_id, asked.customer_id)
     left = max(order.total - order.refunded, Money.zero(order.currency))
-    return r.OrderFound(**dict(order), refundable=left)
+    outside = given_outside_returns(records, order)
+    return r.OrderFound(**dict(order), refundable=left, given_outside_returns=outside)
 
 
 def _returnable(records: Records, asked: a.OfOrder) -> r.ReturnableItems:
@@ -77,10 +74,10 @@ def _variant(records: Records, asked: a.GetVariant) -> r.VariantFound:
     )
 
 
-def _variants(records: Records, asked: _SomeVariants) -> KnownVariants:
+def _variants(records: Records, asked: _SomeVariants) -> r.KnownVariants:
     """Those that the shop still knows: goods outlive their place in a catalogue."""
     found = (known_variant(records, variant_id) for variant_id in dict.fromkeys(asked.variant_ids))
-    return KnownVariants(variants=[variant for variant in found if variant])
+    return r.KnownVariants(variants=[variant for variant in found if variant])
 
 
 def _customer(records: Records, asked: a.OfCustomer) -> Customer:

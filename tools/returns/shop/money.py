@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from core.money import Money
 from tools.fulfillment.ports import Handler, Records, expect
 from tools.returns import args as a
+from tools.returns.entitlement import still_entitled
 from tools.returns.models import (
+    HERE,
     Disposition,
     Exchange,
     ExchangeLine,
@@ -16,15 +18,25 @@ from tools.returns.models import (
     Order,
     Refund,
     RefundStatus,
+    Resolution,
     Return,
     Variant,
 )
-from tools.returns.results import Exchanged, MoneyGiven
-from tools.returns.shop.desk import HERE, given, handler, known_variant, open_return, order_of, ordered, refuse, save
+from tools.returns.results import Exchanged, MoneyGiven, asked_again
+from tools.returns.shop.desk import given, handler, known_variant, open_return, order_of, ordered, refuse, save
+
+_METHODS = {
+    Resolution.REFUND_ORIGINAL: "original",
+    Resolution.RETURNLESS_REFUND: "original",
+    Resolution.STORE_CREDIT: "store_credit",
+}
 
 
-def give(records: Records, order: Order, found: Return | None, amount: Money, method: str, reason: str) -> MoneyGiven:
+def give(
+    records: Records, order: Order, found: Return | None, amount: Money, way: Resolution, reason: str
+) -> MoneyGiven:
     """Books money or credit. Refused where the order, or the return, has not that much left."""
+    method = _METHODS[way]
     if amount.currency != order.currency:
         raise refuse(
             "currency_mismatch", f"Order {order.order_id} is in {order.currency}, the amount in {amount.currency}."
@@ -35,7 +47,7 @@ def give(records: Records, order: Order, found: Return | None, amount: Money, me
     if amount > left:
         raise refuse("above_refundable", f"{left} of order {order.order_id} is left to give back.", present=str(left))
     if found is not None:
-        _within_worth(records, order, found, amount)
+        _within_worth(records, order, found, amount, way)
     order.refunded += amount
     save(records, order)
     refund = Refund(
@@ -79,7 +91,7 @@ def exchange(records: Records, found: Return, order: Order, items: Sequence[a.Ex
             )
         worth += bought.unit_price.times(item.quantity)
         lines.append(_take(records, order, bought.variant_id, bought.unit_price, item))
-    _within_worth(records, order, found, worth)
+    _within_worth(records, order, found, worth, Resolution.EXCHANGE)
     made = Exchange(exchange_id=records.new_id("exc"), return_id=found.return_id, lines=lines, created_at=records.now)
     records.put("exchanges", made.exchange_id, made.model_dump(mode="json"))
     return Exchanged(exchange_id=made.exchange_id, return_id=found.return_id, lines=lines)
@@ -89,7 +101,8 @@ def _take(records: Records, order: Order, old_id: str, paid: Money, item: a.Exch
     variant = Variant.model_validate(records.get("variants", item.variant_id))
     old = known_variant(records, old_id)
     # List price against list price: goods bought at a discount can still be had in another size.
-    was = old.price if old else paid
+    # Other goods are held against what was paid, or a bargain would buy something dear.
+    was = old.price if old and old.product_id == variant.product_id else paid
     if variant.price.currency != order.currency or was.currency != order.currency:
         raise refuse("currency_mismatch", f"{item.variant_id} is not sold in {order.currency}.")
     if variant.price > was:
@@ -106,20 +119,17 @@ def _take(records: Records, order: Order, old_id: str, paid: Money, item: a.Exch
     )
 
 
-def _within_worth(records: Records, order: Order, found: Return, more: Money) -> None:
-    """A return gives back what its pieces cost and, at most, the shipping that was paid."""
+def _within_worth(records: Records, order: Order, found: Return, more: Money, way: Resolution) -> None:
+    """A return gives what its pieces are entitled to, settled this way, less what was given; goodwill has no return."""
     before = given(records, found, order)
-    worth = Money.total(
-        (ordered(order, line.fulfillment_line_item_id).unit_price.times(line.quantity) for line in found.lines),
-        order.currency,
-    )
-    if before >= worth + order.shipping_paid:
+    left = still_entitled(order, asked_again(found), way, before)
+    if left.amount_minor <= 0:
         raise refuse("already_refunded", f"All of return {found.return_id} was given back already.")
-    if before + more > worth + order.shipping_paid:
+    if more > left:
         raise refuse(
             "above_return_value",
-            f"The goods of return {found.return_id} cost {worth}, {before} was given for them already.",
-            present=str(worth + order.shipping_paid - before),
+            f"Return {found.return_id} is worth {left} more after fees, {before} was given for it already.",
+            present=str(left),
         )
 
 
@@ -139,7 +149,8 @@ def _refund(records: Records, asked: a.CreateRefund) -> MoneyGiven:
     order, found = _return_for(records, asked)
     if asked.keep_item and found is not None:
         _keep(records, found)
-    return give(records, order, found, asked.amount, "original", asked.reason.value)
+    way = Resolution.RETURNLESS_REFUND if asked.keep_item else Resolution.REFUND_ORIGINAL
+    return give(records, order, found, asked.amount, way, asked.reason.value)
 
 
 def _keep(records: Records, found: Return) -> None:
@@ -149,14 +160,14 @@ def _keep(records: Records, found: Return) -> None:
     for line in found.lines:
         if line.stage in HERE:
             raise refuse("goods_received", f"Line {line.line_id} came back.", "Refund it without keep_item.")
-        line.stage = LineStage.PROCESSED
+        line.stage, line.kept = LineStage.PROCESSED, True
         line.dispositions.append(Disposition.NOT_RESTOCKED)
     save(records, found)
 
 
 def _credit(records: Records, asked: a.IssueCredit) -> MoneyGiven:
     order, found = _return_for(records, asked)
-    return give(records, order, found, asked.amount, "store_credit", "requested_by_customer")
+    return give(records, order, found, asked.amount, Resolution.STORE_CREDIT, "requested_by_customer")
 
 
 def _exchange(records: Records, asked: a.CreateExchange) -> Exchanged:

@@ -45,7 +45,7 @@ def _process(records: Records, asked: a.Process) -> Processed:
     # Goods before money: what an exchange is worth is no longer there to be paid out.
     exchanged = exchange(records, found, order, asked.exchange_lines) if asked.exchange_lines else None
     transfer = asked.financial_transfer
-    paid = give(records, order, found, transfer.amount, transfer.method, "processed") if transfer else None
+    paid = give(records, order, found, transfer.amount, transfer.resolution, "processed") if transfer else None
     message_id = None
     if asked.notify_customer:
         body = f"We have processed your return {found.return_id} of order {order.order_id}."
