@@ -318,3 +318,38 @@ async def test_a_kind_that_is_not_there_names_those_that_are(live: Live) -> None
         answer = await http.post("/cases", json={"kind": "lunch", "payload": asked("x")})
         assert answer.status_code == 404
         assert "returns" in problem(answer)["hint"]
+
+
+async def test_a_service_sees_what_it_opened_and_nothing_else(live: Live) -> None:
+    await live.add("shopfront", "service")
+    await live.add("mailroom", "service")
+    payload = await live.small()
+    async with live.as_("shopfront") as http:
+        own = (await http.post("/cases", json={"kind": "returns", "payload": payload}, headers=KEY)).json()["case"][
+            "id"
+        ]
+        assert (await http.get(f"/cases/{own}")).status_code == 200
+        assert [case["id"] for case in (await http.get("/cases")).json()["items"]] == [own]
+        for closed in ("/approvals", "/status", "/events"):
+            assert (await http.get(closed)).status_code == 403
+    async with live.as_("mailroom") as http:
+        for address in (f"/cases/{own}", f"/cases/{own}/trace", f"/cases/{own}/events"):
+            assert (await http.get(address)).status_code == 404
+        assert (await http.get("/cases")).json()["items"] == []
+        other = await http.post("/cases", json={"kind": "returns", "payload": await live.small()}, headers=KEY)
+        assert other.status_code == 201  # its key is its own, whatever others send under the same word
+
+
+async def test_who_opened_a_case_does_not_decide_it(live: Live) -> None:
+    await live.add("both", "service", "returns_reviewer")
+    async with live.as_("both") as http:
+        body = {"kind": "returns", "payload": await live.dear()}
+        case = (await http.post("/cases", json=body, headers={"Prefer": "wait=20"})).json()
+        approval = case["approvals"][0]["id"]
+        shown = (await http.get(f"/approvals/{approval}")).json()
+        answer = await http.post(f"/approvals/{approval}/decide", json={"choice": "approve", "seen": shown["seen"]})
+        assert answer.status_code == 403
+        assert "You opened this case" in problem(answer)["detail"]
+
+
+KEY = {"Idempotency-Key": "letter-1"}
