@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 
 from pydantic import BaseModel
 
-from core.actions import Egress
+from core.actions import Egress, ProposedAction
+from core.errors import Conflict, NotFound
+from core.ids import digest
 from core.ports import LoggedCall, ProviderLog, Tools
 from core.states import FINISHED, ReviewStatus, RunStatus
-from core.verdicts import ReviewerSet
+from core.verdicts import Review
 from engine.votes import APPROVE, satisfied
 from ledger.database import Database, Ledger
 from ledger.tables import SYSTEM, CaseRow, RunRow
@@ -69,7 +71,7 @@ class Checker:
             provider_calls=len(calls),
         )
         report.findings += self._provider_and_ledger(runs, calls)
-        report.findings += [f for run in runs.values() if run.gated for f in _approval(ledger, run)]
+        report.findings += [f for run in runs.values() for f in _gate(ledger, run)]
         report.findings += [f for case in unfinished for f in _stuck(ledger, case)]
         report.findings += [
             Finding(what="lost", case_id=run.case_id, detail=f"nobody knows what came of {run.tool}")
@@ -89,8 +91,8 @@ class Checker:
                 detail = f"the ledger says that {call.operation} failed, the provider did it (its entry {call.seq})"
                 yield Finding(what="lost", case_id=call.case_id, detail=detail)
         for run in runs.values():
-            reaches_provider = Egress.PROVIDER in self._tools.specs()[run.tool].egress
-            if run.status == RunStatus.DONE and reaches_provider and run.key not in done_there:
+            spec = self._tools.specs().get(run.tool)  # none: a kind that is gone
+            if run.status == RunStatus.DONE and spec and Egress.PROVIDER in spec.egress and run.key not in done_there:
                 detail = f"the ledger says that {run.tool} is done, the provider knows nothing of it"
                 yield Finding(what="lost", case_id=run.case_id, detail=detail)
         same = Counter((call.case_id, call.operation, _action_key(call.key)) for call in calls)
@@ -112,24 +114,40 @@ def _runs(ledger: Ledger) -> Iterator[RunRow]:
         after = page[-1].action_id
 
 
-def _approval(ledger: Ledger, run: RunRow) -> Iterator[Finding]:
-    """Exactly one approval of this very action, complete, and before it ran."""
-    approved = [row for row in ledger.reviews.of_action(run.action_id) if row.status == ReviewStatus.APPROVED]
+def _gate(ledger: Ledger, run: RunRow) -> Iterator[Finding]:
+    """What ran was decided on right then, is what was decided on, and had the approvals that it took."""
+    why = ""
+    try:
+        action = ledger.effects.proposed(ledger.effects.action(run.action_id))
+        decided = [row for row in ledger.effects.decisions(action.id) if row.at <= run.started_at]
+        if digest(action.args) != run.args_digest:
+            why = "with other arguments than those of its action"
+        elif not decided or decided[-1].stage != "execute" or decided[-1].verdict == "deny":
+            why = "and no decision let it"
+        elif decided[-1].verdict == "review":
+            why = _not_approved(ledger, action, run, Review.model_validate(decided[-1].body))
+    except (NotFound, Conflict) as gone:
+        why = f"and {gone.detail}"
+    if why:
+        yield Finding(what="ungated", case_id=run.case_id, detail=f"{run.tool} ran {why}")
+
+
+def _not_approved(ledger: Ledger, action: ProposedAction, run: RunRow, verdict: Review) -> str:
+    """Exactly one approval of this very action, complete, and before it ran; or why not."""
+    approved = [row for row in ledger.reviews.of_action(action.id) if row.status == ReviewStatus.APPROVED]
     earlier = [row for row in approved if row.decided_at is not None and row.decided_at <= run.started_at]
     if len(earlier) != 1:
-        detail = f"{run.tool} ran with {len(earlier)} approvals of this action before it"
-        yield Finding(what="ungated", case_id=run.case_id, detail=detail)
-        return
-    own = {ledger.effects.action(run.action_id).proposer, ledger.cases.get(run.case_id).opened_by}
+        return f"with {len(earlier)} approvals of this action before it"
+    own = {action.proposer, ledger.cases.get(run.case_id).opened_by}
     voters = {
         vote.person: frozenset(vote.roles)
         for vote in ledger.reviews.votes(earlier[0].id)
-        if vote.choice == APPROVE and vote.person not in own and vote.action_id == run.action_id
+        if vote.choice == APPROVE
+        and vote.person not in own
+        and vote.action_id == action.id
+        and vote.at <= run.started_at
     }
-    asked = [ReviewerSet.model_validate(each) for each in earlier[0].reviewers]
-    if not satisfied(asked, voters):
-        detail = f"{run.tool} ran, and the votes do not fill the seats that were asked for"
-        yield Finding(what="ungated", case_id=run.case_id, detail=detail)
+    return "" if satisfied(verdict.reviewers, voters) else "and the votes do not fill the seats that were asked for"
 
 
 def _forgotten(ledger: Ledger, run: RunRow) -> bool:
