@@ -29,18 +29,28 @@ _USUAL: dict[str, FactValue] = {
     "order.currency_matches": True,
     "order.days_since_delivery": 5,
     "order.window_days": 30,
+    "order.plain_window_days": 30,
     "order.refundable": Money.parse("900 USD"),
+    "order.refunded": Money.parse("0 USD"),
+    "order.given_outside_returns": Money.parse("0 USD"),
+    "order.value_under_return": Money.parse("80 USD"),
     "return.exists": True,
     "return.belongs_to_order": True,
     "return.status": "OPEN",
     "return.entitled": Money.parse("900 USD"),
+    "return.given": Money.parse("0 USD"),
+    "return.kept": False,
     "return.received": False,
-    "lines.value": Money.parse("80 USD"),
+    "lines.final_sale": False,
     "lines.category_high_risk": False,
-    "reason.our_fault": False,
+    "reason.fault_claimed": False,
+    "reason.fees_waived": Money.parse("0 USD"),
+    "reason.contradicts_form": False,
     "customer.signals": 0,
     "customer.stolen_tender": False,
     "customer.refunds_30d": 0,
+    "case.settled": 0,
+    "case.given": Money.parse("0 USD"),
     "agent.refunded_24h": Money.parse("900 USD"),
     "letter.flags": 0,
     "vision.score": None,
@@ -48,15 +58,16 @@ _USUAL: dict[str, FactValue] = {
 _CHANGES: list[tuple[str, dict[str, FactValue]]] = [
     ("80 USD", {}),
     ("80 USD", {"customer.refunds_30d": 2}),
-    ("80 USD", {"reason.our_fault": True}),
+    ("80 USD", {"reason.fault_claimed": True}),
     ("120 USD", {"order.days_since_delivery": 29}),
     ("151 USD", {}),
     ("80 USD", {"order.days_since_delivery": 31}),
     ("80 USD", {"order.days_since_delivery": None}),
     ("80 USD", {"customer.signals": 1}),
     ("80 USD", {"customer.refunds_30d": 3}),
-    ("140 USD", {"reason.our_fault": True, "lines.value": Money.parse("140 USD")}),
-    ("140 USD", {"lines.category_high_risk": True, "lines.value": Money.parse("140 USD")}),
+    ("140 USD", {"reason.fault_claimed": True, "order.value_under_return": Money.parse("140 USD")}),
+    ("140 USD", {"lines.category_high_risk": True, "order.value_under_return": Money.parse("140 USD")}),
+    ("80 USD", {"case.settled": 1, "case.given": Money.parse("100 USD")}),
     ("600 USD", {}),
     ("80 USD", {"customer.stolen_tender": True}),
     ("80 USD", {"order.owned_by_customer": False}),
@@ -83,29 +94,42 @@ def by_hand(refund: Refund) -> str:
     f, minor = refund.facts, refund.minor
     if not f["order.exists"] or not f["order.owned_by_customer"]:
         return "deny"
-    if minor > 500_000 or minor > f["order.refundable"] or not f["order.currency_matches"]:
+    if f["order.refunded"] + minor > 500_000 or minor > f["order.refundable"] or not f["order.currency_matches"]:
         return "deny"
     if refund.has_return and not (f["return.exists"] and f["return.belongs_to_order"] and f["return.status"] == "OPEN"):
         return "deny"
+    if refund.has_return and minor > f["return.entitled"]:
+        return "deny"
+    before = max(f["order.refunded"], f["case.given"], f["return.given"])
     days, score = f["order.days_since_delivery"], f["vision.score"]
     if (
-        minor > 15_000
-        or (refund.keep_item and minor > 2_500)
+        before + minor > 15_000
+        or (refund.keep_item and f["order.value_under_return"] > 2_500)
         or not refund.has_return
-        or minor > f["return.entitled"]
+        or f["case.settled"] > 0
+        or f["return.kept"]
+        or f["return.given"] > 0
+        or f["order.given_outside_returns"] > 0
+        or f["reason.contradicts_form"]
         or days is None
         or days > f["order.window_days"]
         or f["customer.signals"] > 0
         or f["letter.flags"] > 0
         or f["customer.refunds_30d"] >= 3
-        or (f["reason.our_fault"] and f["lines.value"] > 10_000 and (score is None or score < 0.6))
-        or (f["lines.category_high_risk"] and f["lines.value"] > 12_000 and not f["return.received"])
-        or minor > 50_000
+        or (f["reason.fault_claimed"] and _hangs_on_it(f, days) and (score is None or score < 0.6))
+        or (f["lines.category_high_risk"] and f["order.value_under_return"] > 12_000 and not f["return.received"])
+        or before + minor > 50_000
         or f["agent.refunded_24h"] + minor > 5_000_000
         or f["customer.stolen_tender"]
     ):
         return "review"
     return "allow"
+
+
+def _hangs_on_it(f: Mapping[str, Any], days: int) -> bool:
+    """Whether a claimed fault makes a difference worth a photo."""
+    dear = f["order.value_under_return"] > 10_000 or f["reason.fees_waived"] > 2_000
+    return bool(dear or f["lines.final_sale"] or days > f["order.plain_window_days"])
 
 
 class Decisions:

@@ -94,3 +94,56 @@ def test_more_money_is_never_judged_more_leniently(returns: Book, tool: str, min
 
 def test_it_is_in_force(returns: Book) -> None:
     assert returns.in_force.covers(datetime(2026, 11, 2, tzinfo=UTC).date())
+
+
+USD = "USD"
+SPLITS = [
+    # what was given already, and what the next 60 dollars are then
+    ({"order.refunded": Money.of(100, USD)}, "review"),
+    ({"case.given": Money.of(100, USD), "case.settled": 1}, "review"),
+    ({"return.given": Money.of(100, USD)}, "review"),
+    ({"order.refunded": Money.of(450, USD), "order.refundable": Money.of(900, USD)}, "review by desk and finance"),
+    ({"order.refunded": Money.of(4950, USD), "order.refundable": Money.of(900, USD)}, "deny by RF-10"),
+    ({"order.given_outside_returns": Money.of(5, USD)}, "review by desk by RF-15"),
+    ({"return.kept": True}, "review by desk by RF-14"),
+    ({"return.entitled": Money.of(59, USD)}, "deny by RF-10"),
+]
+
+
+@pytest.mark.parametrize("tool", ["refunds.create", "store_credit.issue"])
+@pytest.mark.parametrize(("before", "expected"), SPLITS)
+def test_a_sum_in_pieces_is_judged_as_the_sum(
+    returns: Book, tool: str, before: dict[str, FactValue], expected: str
+) -> None:
+    asked: dict[str, FactValue] = {"args.amount": Money.of(60, USD), "args.reason": "COLOR"}
+    if tool == "store_credit.issue":
+        del asked["args.reason"]
+    assert said(returns, tool, **asked).startswith("allow")
+    credit_limit = tool == "store_credit.issue" and before == {"order.refunded": Money.of(100, USD)}
+    assert said(returns, tool, **asked, **before).startswith("allow" if credit_limit else expected)
+
+
+def test_other_returns_of_the_order_count_for_evidence_receipt_and_goods_that_stay(returns: Book) -> None:
+    dear: dict[str, FactValue] = {"order.value_under_return": Money.of(300, USD), "lines.value": Money.of(20, USD)}
+    for circumstance in ("reason.fault_claimed", "lines.category_high_risk", "args.keep_item"):
+        facts: dict[str, FactValue] = {"args.amount": Money.of(20, USD), "args.reason": "DEFECTIVE", circumstance: True}
+        small: dict[str, FactValue] = {"order.value_under_return": Money.of(20, USD)}
+        assert said(returns, "refunds.create", **facts, **small) == "allow by RF-01"
+        assert said(returns, "refunds.create", **facts, **dear).startswith("review by desk")
+
+
+def test_a_return_is_never_processed_with_money_or_goods(returns: Book) -> None:
+    one: list[dict[str, FactValue]] = [
+        {"args.financial_transfer.amount": Money.of(1, USD)},
+        {"args.exchange_lines.count": 1},
+    ]
+    for facts in one:
+        assert said(returns, "returns.process", **facts) == "deny by RT-11"
+
+
+def test_what_a_count_looks_at(returns: Book) -> None:
+    counts = returns.counts
+    assert "exchanges.create" in counts["customer.refunds_30d"].tools
+    for name in ("case.settled", "case.given", "case.labels"):
+        assert counts[name].per == "case"
+        assert counts[name].include == {"done", "in_flight"}
