@@ -104,7 +104,7 @@ class Course:
         settings = Settings(data=folder)
         agent = ModelAgent(KIND.role.name, EmbeddedPlanner(procedure=KIND.procedure), KIND.role, belt.specs())
         # No node of the bare graph asks for a service.
-        context = Context(agent, belt.specs(), cast(Services, None), settings.budget, KIND.handover)
+        context = Context(agent, belt.specs(), cast(Services, None), settings.budget, KIND.handover, {})
         saver = InlineSqliteSaver.at(folder / "checkpoints.db")
         graph = bare_flow(belt, self._sayings).compile(checkpointer=saver)
         slots = asyncio.Semaphore(settings.engine.concurrency)

@@ -13,17 +13,17 @@ from core.errors import CountersignError, InvalidInput, PolicyInvalid
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("serving.main:up", "Run everything in one process."),
-    "demo": ("serving.demo:demo", "Run 200 returns of a generated world through the house."),
+    "demo": ("serving.demo.command:demo", "Run 200 returns of a generated world through the house."),
     "shop": ("tools.fulfillment.command:shop", "Serve the embedded shop over HTTP."),
     "world": ("tools.returns.simulated.command:world", "Generate worlds of orders and letters."),
-    "submit": ("serving.client_commands:submit", "Open a case."),
-    "cases": ("serving.client_commands:cases", "List cases, or show one."),
+    "submit": ("serving.commands.cases:submit", "Open a case."),
+    "cases": ("serving.commands.cases:cases", "List cases, or show one."),
     "desk": ("desk.command:desk", "Decide what waits for people."),
     "policy": ("policies.command:policy", "Check and explain policy files."),
     "evals": ("evals.command:evals", "Run offline suites."),
-    "audit": ("serving.audit_commands:audit", "Verify the audit chain and check the books against the provider."),
-    "people": ("serving.people_commands:people", "People, their roles and tokens."),
-    "migrate": ("serving.audit_commands:migrate", "Bring the databases to this version."),
+    "audit": ("serving.commands.audit:audit", "Verify the audit chain and check the books against the provider."),
+    "people": ("serving.commands.people:people", "People, their roles and tokens."),
+    "migrate": ("serving.commands.audit:migrate", "Bring the databases to this version."),
 }
 
 

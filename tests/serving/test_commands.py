@@ -17,7 +17,7 @@ import pytest
 from core.clock import FakeClock
 from core.settings import Settings
 from core.wire import CaseSummary
-from serving import telling
+from serving.commands import telling
 from serving.house import open_house
 from tests.serving.live import Live, Typed, form, living, typed
 from tests.support.returns_desk import NOW, asked

@@ -17,8 +17,8 @@ import pytest
 from core.money import Money
 from core.settings import ModelSettings, Settings
 from ledger.kpis import Spread, figures
-from serving.demo_folder import MARK, Playbill, playbill, prepare
-from serving.demo_run import play, playable, rehearsal
+from serving.demo.folder import MARK, Playbill, playbill, prepare
+from serving.demo.run import play, playable, rehearsal
 from tests.serving.live import Typed, living, typed
 from tests.support.folders import quick_folder
 from tests.support.model_server import nobody

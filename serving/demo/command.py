@@ -10,8 +10,8 @@ import click
 
 from core.clock import SystemClock
 from core.settings import Settings, load_settings
-from serving import demo_desk
-from serving.demo_folder import Playbill, existing, last_midnight, prepare
+from serving.demo import desk as demo_desk
+from serving.demo.folder import Playbill, existing, last_midnight, prepare
 from serving.local import write_private
 
 _data = click.option(
@@ -46,10 +46,10 @@ def demo(context: click.Context, cases: int, seed: int, data: Path | None, fresh
     if context.invoked_subcommand is not None:
         context.obj = data
         return
-    from serving.demo_page import page  # heavy, and the desk has no need of them
-    from serving.demo_report import PAGE, lines, near
-    from serving.demo_run import play, playable, rehearsal
-    from serving.demo_show import showing
+    from serving.demo.page import page  # heavy, and the desk has no need of them
+    from serving.demo.report import PAGE, lines, near
+    from serving.demo.run import play, playable, rehearsal
+    from serving.demo.show import showing
 
     settings, standard = _folder(data)
     kind = playable()

@@ -7,8 +7,8 @@ from html import escape
 
 from core.states import CaseStatus
 from ledger.kpis import Figures
-from serving.demo_report import cost_rows, pace, share, span, words
-from serving.demo_run import Played
+from serving.demo.report import cost_rows, pace, share, span, words
+from serving.demo.run import Played
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --dim: #5d6878; --line: #d9dee6; --ground: #fbfbfa;

@@ -15,8 +15,8 @@ from core.errors import InvalidInput
 from core.ids import new_id
 from core.settings import load_settings
 from core.states import CaseStatus
-from serving import telling
-from serving.client import ApiClient
+from serving.commands import telling
+from serving.commands.client import ApiClient
 
 _data = click.option(
     "--data", type=click.Path(path_type=Path), help="Data folder of the server.  [default: the settings' one]"

@@ -19,7 +19,7 @@ from ledger.database import Database, Ledger, lock_folder
 from ledger.migrate import HEAD
 from ledger.migrate import migrate as migrate_ledger
 from ledger.tables import SYSTEM
-from serving.ledger_access import LEDGER, opened
+from serving.commands.ledger_access import LEDGER, opened
 from tools.contract import Toolbelt
 from tools.fulfillment.http import HttpShop
 from tools.fulfillment.shop import EmbeddedShop

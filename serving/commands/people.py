@@ -12,7 +12,7 @@ import click
 from core.console import echo_json
 from core.people import ROLES, Person
 from core.settings import load_settings
-from serving.ledger_access import opened
+from serving.commands.ledger_access import opened
 
 if TYPE_CHECKING:
     from ledger.database import Ledger

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from core.errors import SetupError
-from serving.demo_folder import token_of
+from serving.demo.folder import token_of
 from serving.local import ADDRESS, TOKEN
 
 _COUNTERSIGN = (sys.executable, "-m", "core.console")

@@ -19,7 +19,7 @@ from graphs.catalog import kinds
 from graphs.kind import Rehearsal, TaskKind
 from ledger.audit import BrokenLink
 from ledger.kpis import Figures, figures
-from serving.demo_folder import Playbill, enrol
+from serving.demo.folder import Playbill, enrol
 from serving.house import House, open_house, owner
 from tools.fulfillment.shop import EmbeddedShop
 

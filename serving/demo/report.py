@@ -13,8 +13,8 @@ import click
 from core.money import Money, exponent
 from core.states import CaseStatus
 from ledger.kpis import Figures
-from serving.demo_folder import PEOPLE
-from serving.demo_run import Played
+from serving.demo.folder import PEOPLE
+from serving.demo.run import Played
 
 PAGE = "report.html"
 _BAR = 24

@@ -1,0 +1,1 @@
+"""Commands over a running server, and over a data folder."""
