@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -242,6 +243,48 @@ async def test_a_rejected_edit_stops_the_whole(till: Till) -> None:
     await till.reject("cat", case)
     assert await untouched(till)
     assert (await till.answers(case))[-1] == "deny"  # what the edit became was refused, by whomever it is proposed
+
+
+# A no holds
+
+
+async def test_what_people_refused_is_not_paid_in_smaller_pieces_without_them(till: Till) -> None:
+    """Forty alone would be allowed; after a no to a hundred the same people see it."""
+    case = await till.run([pay("100.00")], [pay("40.00")])
+    await till.reject("ann", case)
+    assert await untouched(till)
+    review = await till.review(case)
+    assert (review.reason, [each["role"] for each in review.reviewers]) == (
+        "People refused to let money go in this case.",
+        ["clerk"],
+    )
+    await till.approve("ben", case)
+    assert await till.balance() == "960.00 USD"
+    assert (await till.check()).findings == []
+
+
+async def test_a_reason_that_came_up_since_is_shown_before_it_runs(till: Till) -> None:
+    """Approved because it is large; meanwhile it is also much for a day."""
+    case = await till.run([pay("60.00")])
+    await till.hold(case)
+    await till.approve("ann", case)
+    await till.run(*[[pay("50.00", "acc_2")]] * 7)
+    await till.let_go(case)
+    assert await untouched(till)
+    assert "there are further reasons" in (await till.review(case)).reason.lower()
+    await till.approve("ann", case)
+    assert await till.balance() == "940.00 USD"
+
+
+async def test_effects_of_one_customer_see_each_other(till: Till) -> None:
+    """Two cases, sixty in the account: the second reads the balance only after the first has paid."""
+    await till.set_balance("60.00")
+    till.fail(PlannedFault(operation="gift.pay", fault=Fault.SLOW, seconds=0.2))
+    cases = await asyncio.gather(till.submit([pay("40.00")]), till.submit([pay("45.00")]))
+    await till.settle(*cases)
+    assert sorted([len(await till.runs(case)) for case in cases]) == [0, 1]
+    denied = [body["reason"] for case in cases for body in await till.trace(case, "effect.denied")]
+    assert denied == ["More than there is."]
 
 
 # What carries no authority

@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 
 from core.settings import EngineSettings
-from core.states import CaseStatus, RunStatus
+from core.states import CaseStatus, Desired, RunStatus
 from engine.incidents import RECOVER
 from ledger.database import Ledger
 from tests.support.crashes import Crashes
@@ -121,6 +121,26 @@ async def test_a_lease_of_another_worker_is_waited_for(folder: Path) -> None:
         await till.settle(case)
         assert [(run.status, run.attempts) for run in await till.runs(case)] == [(RunStatus.DONE, 2)]
         assert await till.happened(case) == ["gift.pay"]
+
+
+@pytest.mark.parametrize(
+    ("point", "status"), [("gift.pay:after", RunStatus.DONE), ("gift.pay:before", RunStatus.FAILED)]
+)
+async def test_an_effect_of_a_case_that_was_cancelled_meanwhile_is_found_out(
+    folder: Path, point: str, status: RunStatus
+) -> None:
+    """Nobody goes on with the case; the sweeper asks the provider, and calls nothing."""
+    crashes = Crashes([point])
+    async with open_till(folder, kind=crashes.kind()) as till:
+        case = await till.submit([pay("10.00")])
+        await crashes.struck.wait()
+        await till.want(case, Desired.CANCEL)
+        assert await till.status(case) is C.CANCELLED
+        assert [each.what for each in (await till.check()).findings] == ["lost"]
+        await till.later(minutes=2)
+        assert [run.status for run in await till.runs(case)] == [status]
+        assert await till.happened(case) == ["gift.pay"] * (status is RunStatus.DONE)
+        assert (await till.check()).findings == []
 
 
 async def test_a_case_that_kills_its_workers_reaches_the_desk(folder: Path) -> None:
