@@ -60,7 +60,7 @@ def countersign() -> None:
 
     \b
     Start with:   countersign demo
-    then decide:  countersign desk
+    then decide:  countersign demo desk
     """
 
 

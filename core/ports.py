@@ -1,6 +1,7 @@
 """The seams of the house. A floor that may not import another reaches it through one of these.
 
-`serving/house.py` binds each port to its implementation; nothing else does.
+`serving/house.py` binds each port to its implementation. `countersign audit check`, which works without a house,
+builds a checker and its provider's log beside it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class CallContext:
 
 
 class Tools(Protocol):
-    """All tools of the house that can run. Only the executor holds one."""
+    """All tools of the house that can run. Only the executor calls one; the others read specifications."""
 
     def specs(self) -> Mapping[str, ToolSpec[Any]]: ...
 

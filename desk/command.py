@@ -34,9 +34,10 @@ def desk(context: click.Context, url: str, token: str, light: bool) -> None:
     """Decide what waits for people: on a screen, or line by line.
 
     \b
-    countersign desk                                  opens the desk
-    countersign desk next                             reads out what is due first
-    countersign desk decide ID reject --reason wrong_amount --note "Shipping is not due."
+    Examples:
+      countersign desk            opens the desk
+      countersign desk next       reads out what is due first
+      countersign desk decide ID reject --reason wrong_amount --note "Shipping is not due."
     """
     context.obj = (url, token)
     if context.invoked_subcommand is not None:
@@ -92,7 +93,12 @@ def _print_detail(detail: ApprovalDetail) -> None:
 @as_json
 @click.pass_context
 def list_open(context: click.Context, limit: int, as_json: bool) -> None:
-    """What waits for people, due first."""
+    """What waits for people, due first.
+
+    \b
+    Example:
+      countersign desk list --limit 10
+    """
     from desk import reading
 
     page = _ask(context, lambda client: client.approvals(limit=limit))
@@ -109,7 +115,12 @@ def list_open(context: click.Context, limit: int, as_json: bool) -> None:
 @as_json
 @click.pass_context
 def show_next(context: click.Context, as_json: bool) -> None:
-    """What is due first, is yours to decide, and is held by nobody else. Exit 1 if there is nothing."""
+    """What is due first, is yours to decide, and is held by nobody else. Exit 1 if there is nothing.
+
+    \b
+    Example:
+      countersign desk next
+    """
     from desk import reading
 
     async def find(client: DeskClient) -> ApprovalDetail | None:
@@ -135,7 +146,12 @@ def show_next(context: click.Context, as_json: bool) -> None:
 @as_json
 @click.pass_context
 def show(context: click.Context, approval_id: str, as_json: bool) -> None:
-    """One approval with its evidence, in plain lines."""
+    """One approval with its evidence, in plain lines.
+
+    \b
+    Example:
+      countersign desk show ID
+    """
     detail = _ask(context, lambda client: client.approval(approval_id))
     if as_json:
         echo_json(detail.model_dump(mode="json"))
@@ -148,7 +164,12 @@ def show(context: click.Context, approval_id: str, as_json: bool) -> None:
 @as_json
 @click.pass_context
 def claim(context: click.Context, approval_id: str, as_json: bool) -> None:
-    """Hold it for five minutes, so that nobody else decides it."""
+    """Hold it for five minutes, so that nobody else decides it.
+
+    \b
+    Example:
+      countersign desk claim ID
+    """
     row = _ask(context, lambda client: client.claim(approval_id))
     if as_json:
         echo_json(row.model_dump(mode="json"))
@@ -162,7 +183,12 @@ def claim(context: click.Context, approval_id: str, as_json: bool) -> None:
 @as_json
 @click.pass_context
 def release(context: click.Context, approval_id: str, as_json: bool) -> None:
-    """Give it back."""
+    """Give it back.
+
+    \b
+    Example:
+      countersign desk release ID
+    """
     row = _ask(context, lambda client: client.release(approval_id))
     if as_json:
         echo_json(row.model_dump(mode="json"))
@@ -191,7 +217,14 @@ def decide(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Approve, reject or edit one approval."""
+    """Approve, reject or edit one approval.
+
+    \b
+    Example:
+      countersign desk decide ID approve
+      countersign desk decide ID reject --reason wrong_amount --note "Shipping is not due."
+      countersign desk decide ID edit --set "amount=12.50 USD"
+    """
     if choice == "reject":
         _check_reason(reason, note)
     elif reason:
@@ -269,7 +302,12 @@ def _sure(detail: ApprovalDetail, choice: str, meant: Ballot) -> None:
 @click.option("--light", is_flag=True, help="Dark letters on a light ground.")
 @click.pass_context
 def picture(context: click.Context, out: Path, width: int, height: int, light: bool) -> None:
-    """Draw the desk as it stands now, for a document."""
+    """Draw the desk as it stands now, for a document.
+
+    \b
+    Example:
+      countersign desk picture --out desk.svg
+    """
     connection = _connection(context)
     from desk.picture import take_picture
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from core.errors import SetupError
 
-_START = "Start it with `countersign up`, or with `make demo`; for another server give --url and --token."
+_START = (
+    "Start it with `countersign up`. After a demo, `countersign demo desk` starts one by itself. "
+    "For another server give --url and --token."
+)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The executor: given only an action's id, it decides again, checks the votes, reserves, runs, remembers.
+"""The executor: given only the id of an effect, it decides again, checks the votes, reserves, runs, remembers.
 
 The reservation is the `run` row, whose primary key is the action: an action runs at most once, ever.
 What a provider did is found out by its idempotency key, never guessed.

@@ -27,13 +27,23 @@ _file = click.Path(path_type=Path, dir_okay=False)
 
 @click.group()
 def evals() -> None:
-    """Run offline suites."""
+    """Run offline suites.
+
+    \b
+    Example:
+      countersign evals run tau2-retail --data tests/fixtures/tau2-retail
+    """
 
 
 @evals.command("list")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def list_suites(as_json: bool) -> None:
-    """List the suites."""
+    """List the suites.
+
+    \b
+    Example:
+      countersign evals list
+    """
     if as_json:
         click.echo(json.dumps(SUITES, indent=2))
         return
@@ -68,7 +78,7 @@ def run_suite(
     Exit 0: every delta is as it should be, or differs for the benchmark's own
     defect. 1: something else differs. 2: wrong use, or a file is missing or broken.
     Example:
-      countersign evals run tau2-retail --data DIR --reviewer approve-all
+      countersign evals run tau2-retail --data tests/fixtures/tau2-retail --reviewer approve-all
     """
     files = _files(data, tasks, world, gold, only)
     if out is not None and not out.absolute().parent.is_dir():

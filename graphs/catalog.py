@@ -1,4 +1,4 @@
-"""Finds the kinds: every `graphs/<kind>/kind.py` with a `KIND`. Nothing else registers anything."""
+"""Finds the kinds: every `graphs/<kind>/kind.py` with a `KIND`; `graphs/kind.py` names what is found elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The node that has an action carried out. It holds an id; the executor reads the rest from the store."""
+"""The node that has an action carried out. For an effect it hands over an id alone; a read has no row.
+
+The executor reads an effect's arguments from the store, so nothing in a graph's state can change them.
+"""
 
 from __future__ import annotations
 

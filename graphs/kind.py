@@ -1,4 +1,8 @@
-"""The manifest of a kind of business task. `graphs/<kind>/kind.py` is its only registration."""
+"""The manifest of a kind of business task. `graphs/<kind>/kind.py` registers it with the house.
+
+Two things are found elsewhere: the dialect of a shop that runs by itself, in `tools/<kind>/shop` by
+`tools/fulfillment/catalog.py`, and suites, which are listed in `evals/command.py`.
+"""
 
 from __future__ import annotations
 

@@ -73,7 +73,8 @@ class Question(Work):
 
 @dataclass(frozen=True)
 class Context:
-    """What nodes reach. No executor's credentials, no database: only the engine's services."""
+    """What nodes reach: the agent, what tools look like, and the engine's services. No tool that runs, and no rows:
+    contracts keep `graphs` from importing `ledger`."""
 
     agent: Agent
     specs: Mapping[str, ToolSpec[Any]]

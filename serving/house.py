@@ -1,4 +1,4 @@
-"""The composition root: builds the whole house from settings, and is the only place that binds ports.
+"""The composition root: builds the whole house from settings, and binds its ports.
 
 async with open_house(load_settings()) as house:
     case = await house.submit(person, "returns", payload)

@@ -35,7 +35,13 @@ def _settings(data: Path | None) -> Settings:
 
 @click.group()
 def audit() -> None:
-    """Hold the records against themselves and against the provider's. Works beside a running server."""
+    """Hold the records against themselves and against the provider's. Works beside a running server.
+
+    \b
+    Example:
+      countersign audit verify
+      countersign audit check
+    """
 
 
 @audit.command("verify")

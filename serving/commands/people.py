@@ -41,6 +41,10 @@ def people() -> None:
 
     A role is one of the house's own (viewer, service, operator, compliance, admin) or a reviewers' role of
     a policy. A token is shown once, and only its hash is kept.
+
+    \b
+    Example:
+      countersign people add anna --role returns_reviewer
     """
 
 

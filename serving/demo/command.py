@@ -40,8 +40,9 @@ def demo(context: click.Context, cases: int, seed: int, data: Path | None, fresh
     Exit code 0 if every case was closed or waits for people, and the books agree with the provider's log.
 
     \b
-    countersign demo --cases 50      fewer
-    countersign demo desk            decide what waits for people
+    Examples:
+      countersign demo --cases 50      fewer
+      countersign demo desk            decide what waits for people
     """
     if context.invoked_subcommand is not None:
         context.obj = data
@@ -87,8 +88,9 @@ def desk(context: click.Context, data: Path | None, name: str, rest: tuple[str, 
     """Open the desk on the demo's queue; a server is started for it, and stopped afterwards, if none runs there.
 
     \b
-    countersign demo desk --as rita
-    countersign demo desk next       the first question, in plain lines
+    Examples:
+      countersign demo desk --as rita
+      countersign demo desk next       the first question, in plain lines
     """
     settings, _ = _folder(data or context.obj)
     existing(settings.data)

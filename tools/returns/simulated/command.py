@@ -14,7 +14,12 @@ from tools.returns.simulated.world import MOST_ORDERS, generate
 
 @click.group()
 def world() -> None:
-    """Make a world: a shop's customers, goods, orders and past returns."""
+    """Make a world: a shop's customers, goods, orders and past returns.
+
+    \b
+    Example:
+      countersign world generate --seed 7 --orders 2000
+    """
 
 
 @world.command("generate")
