@@ -80,13 +80,17 @@ class GraphRunner:
         if not self._stream_text:
             return dict(await graph.ainvoke(goes_on, config, context=context, durability="sync"))
         values: dict[str, Any] = {}
+        questions: list[Any] = []  # asked while others of the same turn still run: the last values may not have them
         said, since = "", time.monotonic()
         stream: AsyncIterator[Any] = graph.astream(
-            goes_on, config, context=context, durability="sync", stream_mode=["values", "messages"]
+            goes_on, config, context=context, durability="sync", stream_mode=["values", "updates", "messages"]
         )
         async for mode, chunk in stream:
             if mode == "values":
                 values = chunk
+                continue
+            if mode == "updates":
+                questions.extend(chunk.get("__interrupt__", ()))
                 continue
             message = chunk[0]
             if isinstance(message, AIMessageChunk):
@@ -96,7 +100,7 @@ class GraphRunner:
                 said, since = "", time.monotonic()
         if said:
             await self._journal.note(case, [Note(type="model.delta", body={"text": said})])
-        return values
+        return {**values, "__interrupt__": questions}
 
 
 def _result(values: Mapping[str, Any], waiting: list[Interrupt], *, skipped: bool = False) -> SegmentResult:
