@@ -61,6 +61,8 @@ def countersign() -> None:
     \b
     Start with:   countersign demo
     then decide:  countersign demo desk
+
+    Every command has --help with an example.
     """
 
 

@@ -29,7 +29,12 @@ _json = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 
 @click.group()
 def policy() -> None:
-    """Check, try and explain policy files."""
+    """Check, try and explain policy files.
+
+    \b
+    Example:
+      countersign policy lint policies/books/returns.yaml
+    """
 
 
 @policy.command()

@@ -29,10 +29,7 @@ def _client(data: Path | None) -> ApiClient:
     return ApiClient.of(data or load_settings().data)
 
 
-@click.command(
-    epilog="Example: countersign submit returns --customer cus_000042 --letter 'The red shoes of ORD-1234567 are too "
-    "small, I want my money back.' --wait 10"
-)
+@click.command()
 @click.argument("kind")
 @click.option("--letter", default="", help="What the customer wrote.")
 @click.option("--letter-file", type=click.File("rb"), help="The same from a file, or - for standard input.")
@@ -59,7 +56,13 @@ def submit(
     data: Path | None,
     as_json: bool,
 ) -> None:
-    """Open a case of KIND."""
+    """Open a case of KIND.
+
+    \b
+    Example:
+      countersign submit returns --customer cus_000448 --letter 'The boots of ORD-5098889 do not fit.'
+      countersign submit tau2_retail --payload request.json --wait 10
+    """
     if letter and letter_file:
         raise InvalidInput("--letter and --letter-file exclude each other.", field="letter", hint="Give one of them.")
     request = _json_object(payload) if payload else {}
@@ -105,7 +108,7 @@ def _json_object(file: Any) -> dict[str, JSON]:
     return dict(found)
 
 
-@click.command(epilog="Example: countersign cases --status waiting --limit 10")
+@click.command()
 @click.argument("case_id", metavar="[ID]", default="")
 @click.option("--status", multiple=True, type=click.Choice([each.value for each in CaseStatus]), help="Only such ones.")
 @click.option("--kind", default="", help="Only of this kind.")
@@ -116,7 +119,13 @@ def _json_object(file: Any) -> dict[str, JSON]:
 def cases(
     case_id: str, status: tuple[str, ...], kind: str, limit: int, follow: bool, data: Path | None, as_json: bool
 ) -> None:
-    """List cases, the newest first, or show one with its plan, actions, approvals and costs."""
+    """List cases, the newest first, or show one with its plan, actions, approvals and costs.
+
+    \b
+    Example:
+      countersign cases --status waiting --limit 10
+      countersign cases ID --follow
+    """
     if follow and not case_id:
         raise InvalidInput("Only one case can be followed.", field="follow", hint="Give its ID.")
     with _client(data) as client:

@@ -55,6 +55,30 @@ def test_a_command_in_a_document_exists_with_its_options(command: str) -> None:
     assert used <= known | {"--help", "-h"}
 
 
+def _leaves(command: click.Command, context: click.Context) -> Iterator[click.Context]:
+    """The commands that do something: those without commands of their own, and groups that need none."""
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            yield from _leaves(inner, click.Context(inner, info_name=name, parent=context))
+        if not command.invoke_without_command:
+            return
+    yield context
+
+
+def test_the_help_of_each_command_has_an_example() -> None:
+    leaves = list(_leaves(countersign, click.Context(countersign, info_name="countersign")))
+    bare = [
+        each.command_path
+        for each in leaves
+        if not re.search(rf"Examples?:.*{each.command_path}", each.command.get_help(each), re.DOTALL)
+    ]
+
+    assert len(leaves) > 20
+    assert not bare, f"without an example in --help: {', '.join(bare)}"
+
+
 @pytest.mark.parametrize("command", _found("make "))
 def test_a_make_target_in_a_document_exists(command: str) -> None:
     run = subprocess.run(

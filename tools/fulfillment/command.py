@@ -19,9 +19,7 @@ from tools.fulfillment.server import shop_app
 from tools.fulfillment.shop import EmbeddedShop
 
 
-@click.command(
-    epilog="Example: COUNTERSIGN_SHOP__TOKEN=$(openssl rand -hex 16) countersign shop --data .countersign/shop.db"
-)
+@click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8643, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option(
@@ -62,7 +60,13 @@ def shop(
     callback_token_env: str,
     faults: bool,
 ) -> None:
-    """Serve the embedded shop over HTTP, as a system of record of its own."""
+    """Serve the embedded shop over HTTP, as a system of record of its own.
+
+    \b
+    Example:
+      export COUNTERSIGN_SHOP__TOKEN=$(openssl rand -hex 16)
+      countersign shop --world world.json
+    """
     token = os.environ.get(token_env, "")
     if not token:
         raise SetupError(f"{token_env} is not set, and the shop needs a token.", hint=f"export {token_env}=…")
