@@ -39,6 +39,25 @@ _ANOTHER: Prepared[str] = Prepared(
     .where(ActionRow.effect == Effect.IRREVERSIBLE)
     .where((col(RunRow.status) == RunStatus.INTENT) | (col(RunRow.finished_at) > bindparam("since", type_=UtcTime)))
 )
+
+
+def _earlier(*same: Any) -> Prepared[dict[str, Any]]:
+    return Prepared(
+        select(ActionRow.args)
+        .join(RunRow, col(RunRow.action_id) == col(ActionRow.id))
+        .where(col(RunRow.tool).in_(bindparam("tools", expanding=True)))
+        .where(col(RunRow.status).in_(bindparam("states", expanding=True)))
+        .where(RunRow.action_id != bindparam("id"), col(RunRow.started_at) > bindparam("since", type_=UtcTime))
+        .where(*(column == bindparam("same") for column in same))
+    )
+
+
+_EARLIER = {
+    "customer": _earlier(RunRow.subject),
+    "agent": _earlier(RunRow.proposer),
+    "case": _earlier(RunRow.case_id),
+    "": _earlier(),
+}
 _RUNS = RunRow.__table__  # type: ignore[attr-defined]
 _FINISH = (
     update(_RUNS)
@@ -155,20 +174,16 @@ class Effects:
         ]
         if "in_flight" in count.include:
             states = [*states, RunStatus.UNKNOWN]
-        found = (
-            select(ActionRow.args)
-            .join(RunRow, col(RunRow.action_id) == col(ActionRow.id))
-            .where(col(RunRow.tool).in_(count.tools), col(RunRow.status).in_(states))
-            .where(RunRow.action_id != action.id)
-            .where(col(RunRow.started_at) > self._now - timedelta(seconds=count.window_s))
+        held_equal = {"customer": subject, "agent": action.proposer, "case": action.case_id}
+        found = _EARLIER.get(count.per, _EARLIER[""]).all(
+            self._session,
+            id=action.id,
+            tools=list(count.tools),
+            states=states,
+            since=self._now - timedelta(seconds=count.window_s),
+            same=held_equal.get(count.per, ""),
         )
-        if count.per == "customer":
-            found = found.where(RunRow.subject == subject)
-        elif count.per == "agent":
-            found = found.where(RunRow.proposer == action.proposer)
-        elif count.per == "case":
-            found = found.where(RunRow.case_id == action.case_id)
-        rows = [dict(args) for args in self._session.exec(found)]
+        rows = [dict(args) for args in found]
         if count.per.startswith("args."):
             path = count.per.removeprefix("args.").split(".")
             rows = [args for args in rows if _at(args, path) == _at(action.args, path)]
