@@ -166,4 +166,4 @@ def _places(played: Played, folder: Path, standard: bool) -> Iterator[str]:
     yield f"  {opens:<44}decide what waits"
     for person in played.people[:1]:
         command = f"countersign demo desk{option} --as {person}"
-        yield f"  {command:<44}the same as one of {', '.join(played.people)}"
+        yield f"  {command}  the same as one of {', '.join(played.people)}"
