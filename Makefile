@@ -1,11 +1,14 @@
-# make setup   an environment of this project's own, in .venv (all other targets do it first)
-# make demo    200 returns through the whole house      make desk    decide what waits for people
-# make test    the tests            make check   style, types, floors and tests
-# make bench   speed, beside floors make storm   200 cases through three kills of the server
-# make lock    pin requirements anew (UPGRADE=1: newest)
-# make clean   remove what make made; data in .countersign stays
+# make setup   an environment of this project's own, in .venv; all other targets but clean do it first
+# make demo    200 returns through the whole house; wipes the last demo (ARGS=--no-fresh goes on with it)
+# make desk    decide what the demo left for people (ARGS="--as NAME": as one of the demo's people)
+# make test    the tests (ARGS="-k planner -x" for pytest, JOBS=4 at a time; 2 if not given)
+# make check   style, types, import floors and the tests (ARGS and JOBS as above)
+# make bench   measures speed and puts each figure beside its floor
+# make storm   kills a real server three times in the middle of 200 cases; nothing may be lost or done twice
+# make lock    pins requirements anew (UPGRADE=1: the newest)
+# make clean   removes what make made; data in .countersign stays
 #
-# Needs Python 3.11 or later, make and git. Another Python: make setup PYTHON=python3.13
+# Needs Python 3.11 or later, make and git. PYTHON names another one: make setup PYTHON=python3.13
 
 PYTHON ?= python3
 ARGS ?=
@@ -23,7 +26,7 @@ export UV_PYTHON_DOWNLOADS := never
 .PHONY: help setup bytecode demo desk test check bench storm lock clean
 
 help:
-	@sed -n '/^# make/s/^# //p' Makefile
+	@sed -n '/^# make/s/^# //p; /^# Needs/s/^# //p' Makefile
 
 setup: bytecode
 	@echo "Ready: .venv/bin/countersign --help"

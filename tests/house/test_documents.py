@@ -90,10 +90,11 @@ def test_a_make_target_in_a_document_exists(command: str) -> None:
 
 @pytest.mark.parametrize("command", [each for each in _found("countersign ", _typed) if each[12:].startswith(OFFLINE)])
 def test_a_command_that_needs_no_server_runs(command: str, tmp_path: Path) -> None:
+    (tmp_path / "policies").symlink_to(ROOT / "policies")  # what it writes must not land in the repository
     run = subprocess.run(
         [sys.executable, "-m", "core.console", *shlex.split(command)[1:]],
-        cwd=ROOT,
-        env={**os.environ, "COUNTERSIGN_DATA": str(tmp_path)},
+        cwd=tmp_path,
+        env={**os.environ, "COUNTERSIGN_DATA": str(tmp_path), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=120,
