@@ -300,8 +300,11 @@ def _sure(detail: ApprovalDetail, choice: str, meant: Ballot) -> None:
 @click.option("--width", default=120, show_default=True, type=click.IntRange(40, 400), help="Columns.")
 @click.option("--height", default=36, show_default=True, type=click.IntRange(12, 200), help="Rows.")
 @click.option("--light", is_flag=True, help="Dark letters on a light ground.")
+@click.option(
+    "--at", default=1, show_default=True, type=click.IntRange(1, 200), help="Which case of the queue is open."
+)
 @click.pass_context
-def picture(context: click.Context, out: Path, width: int, height: int, light: bool) -> None:
+def picture(context: click.Context, out: Path, width: int, height: int, light: bool, at: int) -> None:
     """Draw the desk as it stands now, for a document.
 
     \b
@@ -311,7 +314,7 @@ def picture(context: click.Context, out: Path, width: int, height: int, light: b
     connection = _connection(context)
     from desk.picture import take_picture
 
-    svg = asyncio.run(take_picture(connection, width=width, height=height, light=light))
+    svg = asyncio.run(take_picture(connection, width=width, height=height, light=light, at=at))
     try:
         out.write_text(svg, encoding="utf-8")
     except OSError as error:

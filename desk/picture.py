@@ -15,8 +15,8 @@ from desk.session import open_session
 _PATIENCE_S = 15.0
 
 
-async def take_picture(connection: Connection, *, width: int, height: int, light: bool = False) -> str:
-    """An SVG of the desk with its first case open. Raises `SetupError` if it does not come up."""
+async def take_picture(connection: Connection, *, width: int, height: int, light: bool = False, at: int = 1) -> str:
+    """An SVG of the desk with the case at this place of the queue open. Raises `SetupError` if it does not come up."""
     async with DeskClient(connection) as client:
         await client.me()
         app = DeskApp(open_session(client), light=light)
@@ -25,6 +25,9 @@ async def take_picture(connection: Connection, *, width: int, height: int, light
                 async with asyncio.timeout(_PATIENCE_S):
                     await app.session.feed.ready.wait()
                     while app.session.feed.link is not Link.LIVE or not app.queue_screen.settled.is_set():
+                        await pilot.pause(0.05)
+                    await pilot.press(*["j"] * (at - 1))
+                    while not app.queue_screen.settled.is_set():
                         await pilot.pause(0.05)
             except TimeoutError:
                 raise SetupError(
