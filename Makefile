@@ -1,4 +1,4 @@
-# make setup   an environment of this project's own, in .venv; all other targets but clean do it first
+# make setup   an environment of this project's own, in .venv; the others do it first where they need it
 # make demo    200 returns through the whole house; wipes the last demo (ARGS=--no-fresh goes on with it)
 # make desk    decide what the demo left for people (ARGS="--as NAME": as one of the demo's people)
 # make test    the tests (ARGS="-k planner -x" for pytest, JOBS=4 at a time; 2 if not given)
