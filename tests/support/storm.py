@@ -16,12 +16,14 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +54,8 @@ class Outcome:
 
     kills: int
     """Kills that fell between an effect at the provider and its record."""
+    adrift: list[int]
+    """Effects that each kill cut off: begun in the ledger, with no word of what came of them."""
     statuses: dict[str, int]
     check: dict[str, Any]
     verify: dict[str, Any]
@@ -76,7 +80,7 @@ class Storm:
         began = time.monotonic()
         self._data = self.folder / "data"
         self._port, shop_port = free_port(), free_port()
-        self._env = os.environ | {
+        self._env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | {
             "COUNTERSIGN_DATA": str(self._data),
             "COUNTERSIGN_SHOP__URL": f"http://127.0.0.1:{shop_port}",
             "COUNTERSIGN_SHOP__TOKEN": "storm",
@@ -95,9 +99,10 @@ class Storm:
             wait_for(f"http://127.0.0.1:{shop_port}/ok")
             plan = {"seed": self.seed, "rates": {"late": 1.0}, "seconds": self.late_s}
             httpx.put(f"http://127.0.0.1:{shop_port}/faults", json=plan, headers=_bearer("storm")).raise_for_status()
-            killed, statuses = asyncio.run(self._blow())
-            check, verify = self._command("audit", "check", "--json"), self._command("audit", "verify", "--json")
-        return Outcome(killed, statuses, check, verify, time.monotonic() - began)
+            statuses = asyncio.run(self._blow())
+            with ThreadPoolExecutor() as both:
+                check, verify = both.map(self._audit, ("check", "verify"))
+        return Outcome(len(self._adrift), self._adrift, statuses, check, verify, time.monotonic() - began)
 
     def _enrol(self) -> dict[str, str]:
         self._data.mkdir()
@@ -127,16 +132,17 @@ class Storm:
             process.wait()
             log.close()
 
-    def _command(self, *command: str) -> dict[str, Any]:
-        done = subprocess.run([sys.executable, "-m", "core.console", *command], env=self._env, capture_output=True)
+    def _audit(self, command: str) -> dict[str, Any]:
+        typed = [sys.executable, "-m", "core.console", "audit", command, "--json"]
+        done = subprocess.run(typed, env=self._env, capture_output=True)
         if done.returncode not in (0, 1):
             raise RuntimeError(done.stderr.decode())
         result: dict[str, Any] = json.loads(done.stdout)
         return {**result, "exit": done.returncode}
 
-    async def _blow(self) -> tuple[int, dict[str, int]]:
+    async def _blow(self) -> dict[str, int]:
         draw = random.Random(self.seed)
-        killed = 0
+        self._adrift: list[int] = []
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._port}", timeout=10) as client:
             server = self._up()
             work = [asyncio.create_task(self._submit(client)), asyncio.create_task(self._review(client))]
@@ -146,17 +152,18 @@ class Storm:
                     statuses = await self._statuses(client)
                     closed = statuses.get("closed", 0) + statuses.get("cancelled", 0)
                     if closed == self.cases:
-                        return killed, statuses
+                        return statuses
                     begun = sum(statuses.values())
+                    killed = len(self._adrift)
                     # The kills spread over the run: each waits until its share of the cases has been begun.
                     if killed < self.kills and begun >= self.cases * (killed + 1) / (self.kills + 2):
                         await asyncio.sleep(draw.uniform(0, 1.0))
                         await self._effect_in_the_air()
                         server.send_signal(signal.SIGKILL)
                         server.wait()
-                        killed += 1
+                        self._adrift.append(self._cut_off())
                         server = self._up()
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.1)
                 raise TimeoutError(f"after {_PATIENCE_S} s: {await self._statuses(client)}; logs are in {self.folder}")
             finally:
                 for task in work:
@@ -175,6 +182,10 @@ class Storm:
             entries = await shop.log(last)
             last = entries[-1].seq if entries else last
         await shop.close()
+
+    def _cut_off(self) -> int:
+        with closing(sqlite3.connect(self._data / "ledger.db")) as ledger:
+            return int(ledger.execute("SELECT count(*) FROM run WHERE status = 'intent'").fetchone()[0])
 
     def _up(self) -> subprocess.Popen[bytes]:
         with open(self.folder / "up.log", "ab") as log:
@@ -205,16 +216,18 @@ class Storm:
 
     async def _review(self, client: httpx.AsyncClient) -> None:
         """Everybody approves whatever waits for their role, under a key of their own for each approval."""
+        voted: set[tuple[str, str]] = set()
         while True:
             try:
                 queue = await client.get("/api/v1/approvals", headers=_bearer(self._tokens["rita"]))
                 for item in queue.raise_for_status().json()["items"]:
                     for name, roles in PEOPLE.items():
-                        if roles & set(item["roles"]):
+                        if roles & set(item["roles"]) and (name, item["id"]) not in voted:
                             await self._approve(client, name, item["id"])
+                            voted.add((name, item["id"]))
             except httpx.TransportError:
                 pass
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
 
     async def _approve(self, client: httpx.AsyncClient, name: str, approval: str) -> None:
         headers = _bearer(self._tokens[name]) | {"Idempotency-Key": f"{name}:{approval}"}
@@ -259,7 +272,7 @@ def main() -> int:
     storm = Storm(given.cases, given.kills, given.seed, ledger_on=not given.ledger_off, strike_at=given.strike_at)
     outcome = storm.run()
     print(
-        f"{given.cases} cases, {outcome.kills} kills in the middle of work, {outcome.seconds:.0f} s: "
+        f"{given.cases} cases, {outcome.kills} kills that cut off {outcome.adrift} effects, {outcome.seconds:.0f} s: "
         f"{json.dumps(outcome.statuses)}"
     )
     print(
