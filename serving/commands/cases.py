@@ -61,7 +61,7 @@ def submit(
     \b
     Example:
       countersign submit returns --customer cus_000448 --letter 'The boots of ORD-5098889 do not fit.'
-      countersign submit tau2_retail --payload request.json --wait 10
+      countersign submit KIND --payload request.json --wait 10
     """
     if letter and letter_file:
         raise InvalidInput("--letter and --letter-file exclude each other.", field="letter", hint="Give one of them.")

@@ -139,7 +139,7 @@ async def test_without_a_terminal_the_way_on_is_told() -> None:
     ("command", "code", "told"),
     [
         (("--url", "http://127.0.0.1:9", "--token", "t", "list"), 2, "countersign up"),
-        (("list",), 2, "make demo"),
+        (("list",), 2, "countersign demo desk"),
         (("decide", "x", "refuse"), 2, "approve"),
     ],
 )

@@ -319,5 +319,5 @@ async def test_a_refused_token_is_told_and_not_tried_again() -> None:
         server.token = "another"
         server.drop_streams()
         await desk.shows("REFUSED")
-        assert "This token is not known." in desk.text()
+        await desk.shows("This token is not known.")
         assert desk.screen.feed.link is Link.REFUSED

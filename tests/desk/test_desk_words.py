@@ -179,7 +179,7 @@ def test_the_connection_is_found_or_said_to_be_missing(tmp_path: Path, monkeypat
     monkeypatch.setenv("COUNTERSIGN_DATA", str(tmp_path))
     with pytest.raises(SetupError) as missing:
         find_connection()
-    assert "make demo" in missing.value.hint
+    assert "countersign demo desk" in missing.value.hint
     (tmp_path / "local-address").write_text("http://127.0.0.1:8642/\n")
     (tmp_path / "local-token").write_text("secret\n")
     found = find_connection()
