@@ -119,10 +119,11 @@ def _gate(ledger: Ledger, run: RunRow) -> Iterator[Finding]:
     why = ""
     try:
         action = ledger.effects.proposed(ledger.effects.action(run.action_id))
-        decided = [row for row in ledger.effects.decisions(action.id) if row.at <= run.started_at]
+        made = [row for row in ledger.effects.decisions(action.id) if row.stage == "execute"]
+        decided = [row for row in made if row.at <= run.started_at]
         if digest(action.args) != run.args_digest:
             why = "with other arguments than those of its action"
-        elif not decided or decided[-1].stage != "execute" or decided[-1].verdict == "deny":
+        elif not decided or decided[-1].verdict == "deny":
             why = "and no decision let it"
         elif decided[-1].verdict == "review":
             why = _not_approved(ledger, action, run, Review.model_validate(decided[-1].body))

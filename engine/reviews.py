@@ -59,11 +59,28 @@ class ReviewDesk:
         if question.value.get("unknown"):
             incidents.ask_what_happened(ledger, case, question)
             return
+        if not question.value.get("again") and self._adopt(ledger, case, action_id, question.id):
+            return
         verdict = Review.model_validate(ledger.effects.decisions(action_id)[-1].body)
         if question.value.get("again"):
             why = str(question.value["reason"])
             verdict = verdict.model_copy(update={"reason": f"{why[:1].upper()}{why[1:]}. {verdict.reason}"})
         self.open(ledger, case, action_id, question.id, verdict)
+
+    def _adopt(self, ledger: Ledger, case: CaseRow, action_id: str, interrupt_id: str) -> bool:
+        """After a power cut a graph comes to a question again, under another name: people are not asked twice."""
+        asked: list[ReviewRow] = []
+        while found := ledger.reviews.of_action(action_id):
+            asked.append(found[-1])
+            action_id = found[-1].edited_to or ""
+        if not asked or asked[-1].status == ReviewStatus.SUPERSEDED:
+            return False
+        for review in asked:
+            review.interrupt_id, review.version = interrupt_id, review.version + 1
+            ledger.session.add(review)
+        if asked[-1].status != ReviewStatus.OPEN:
+            _wake(ledger, case, asked[-1])
+        return True
 
     def open(self, ledger: Ledger, case: CaseRow, action_id: str, interrupt_id: str, verdict: Review) -> ReviewRow:
         review = ledger.reviews.open(case_id=case.id, action_id=action_id, interrupt_id=interrupt_id, verdict=verdict)
@@ -260,13 +277,7 @@ class ReviewDesk:
         if asked.tool == incidents.RECONCILE and case.status in FINISHED:
             reconciled(ledger, ledger.effects.proposed(ledger.effects.action(str(asked.args["action_id"]))))
         if wake and case.status not in FINISHED:
-            ledger.cases.post(
-                case,
-                source="desk",
-                event_id=f"{review.id}:{to}:{review.version}",
-                event="review.decided",
-                payload={"review_id": review.id, "interrupt_id": review.interrupt_id},
-            )
+            _wake(ledger, case, review)
             if case.status == CaseStatus.FAILED and asked.tool == incidents.RECOVER:
                 ledger.cases.move(case, CaseStatus.OPEN)
         return Decided(review_id=review.id, status=to, action_id=review.action_id)
@@ -302,6 +313,12 @@ class ReviewDesk:
         result = await work
         self._stream.publish()
         return result
+
+
+def _wake(ledger: Ledger, case: CaseRow, review: ReviewRow) -> None:
+    payload = {"review_id": review.id, "interrupt_id": review.interrupt_id}
+    event_id = f"{review.id}:{review.status}:{review.version}"
+    ledger.cases.post(case, source="desk", event_id=event_id, event="review.decided", payload=payload)
 
 
 def _seated(person: Person, review: ReviewRow) -> None:

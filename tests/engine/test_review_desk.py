@@ -140,7 +140,8 @@ async def test_a_key_with_another_decision_is_refused(till: Till) -> None:
     case = await till.run([pay("300.00")])
     review = await till.review(case)
     await till.decide("cat", case, key="k1")
-    for change in ({"choice": "reject", "reason_code": "other"}, {"note": "I mean it"}, {"seen": "0" * 64}):
+    changes: list[dict[str, Any]] = [{"choice": "reject", "reason_code": "other"}, {"note": "Yes!"}, {"seen": "0" * 64}]
+    for change in changes:
         with pytest.raises(KeyReused):
             await till.vote("cat", review.id, key="k1", **change)
     assert (await till.review(case)).status == R.OPEN
