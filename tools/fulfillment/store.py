@@ -96,7 +96,7 @@ class Store:
         self._db.execute(f"BEGIN {kind}")
         try:
             yield
-        except BaseException:
+        except BaseException:  # whatever went wrong, a cancelled caller included, half a write may not stay
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
