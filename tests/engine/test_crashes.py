@@ -80,8 +80,10 @@ async def test_a_worker_that_dies_at_any_call(folder: Path) -> None:
         assert (await till.check()).findings == []
 
 
-@pytest.mark.parametrize("bell", ["tasks", "queue"])
-@pytest.mark.parametrize("point", ["gift.pay:before", "gift.pay:after"])
+@pytest.mark.parametrize(
+    ("bell", "point"),
+    [("tasks", "gift.pay:before"), ("tasks", "gift.pay:after"), ("queue", "gift.pay:after")],
+)
 async def test_a_process_that_is_opened_again_goes_on(
     folder: Path, bell: Literal["tasks", "queue"], point: str
 ) -> None:
