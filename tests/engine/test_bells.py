@@ -17,7 +17,8 @@ from core.settings import EngineSettings
 from core.states import CaseStatus, RunStatus
 from graphs.kind import Outside, TaskKind
 from tests.support.folders import quick_folder
-from tests.support.till import KIND, Till, open_till, pay, write
+from tests.support.till import Till, open_till, pay, write
+from tests.support.till_kind import KIND
 from tools.contract import Tool
 from tools.fulfillment.faults import Fault, PlannedFault
 

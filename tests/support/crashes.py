@@ -22,7 +22,7 @@ from core.ports import CallContext
 from graphs.checkpoints import InlineSqliteSaver
 from graphs.flow import standard_flow
 from graphs.kind import Outside, TaskKind
-from tests.support.till import KIND
+from tests.support.till_kind import KIND
 from tools.contract import Tool
 
 
