@@ -67,17 +67,16 @@ class Gate:
         refused = self._refused_money(ledger, action) if isinstance(verdict, Allow) else ()
         if not refused:
             return verdict
-        reason = "People refused to let money go in this case."
+        reason = "People refused the like of it in this case."
         return Review(reason=reason, matches=verdict.matches, book=verdict.book, facts=verdict.facts, reviewers=refused)
 
     def _refused_money(self, ledger: Ledger, action: ProposedAction) -> tuple[ReviewerSet, ...]:
-        """Who refused money in this case, if anybody did: the same people see every later attempt, however split."""
-        if not self._spends(action.tool, action.args):
-            return ()
+        """Who refused this tool, or money, in this case: the same people see every later attempt, however split."""
+        spends = self._spends(action.tool, action.args)
         for review in reversed(ledger.reviews.of_case(action.case_id)):
             if review.status in (ReviewStatus.REJECTED, ReviewStatus.EXPIRED):
                 earlier = ledger.effects.action(review.action_id)
-                if earlier.tool == action.tool or self._spends(earlier.tool, earlier.args):
+                if earlier.tool == action.tool or (spends and self._spends(earlier.tool, earlier.args)):
                     return ledger.reviews.asked(review)
         return ()
 

@@ -17,8 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from sqlalchemy import Connection, Engine, event, text
-from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from sqlmodel import Session, create_engine
 
@@ -213,12 +213,3 @@ def lock_folder(folder: Path) -> IO[str]:
     handle.write(str(os.getpid()))
     handle.flush()
     return handle
-
-
-def ping(database: Database) -> None:
-    """Raises `SetupError` if the database does not answer."""
-    try:
-        with database.engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
-    except DBAPIError as error:
-        raise SetupError(f"The database does not answer: {error.orig}.", hint="Check its address.") from error

@@ -175,7 +175,7 @@ async def test_what_people_refused_is_not_paid_in_smaller_pieces_without_them(ti
     assert await untouched(till)
     review = await till.review(case)
     assert (review.reason, [each["role"] for each in review.reviewers]) == (
-        "People refused to let money go in this case.",
+        "People refused the like of it in this case.",
         ["clerk"],
     )
     await till.approve("ben", case)
