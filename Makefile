@@ -92,7 +92,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-
 
 lock: $(UV)
 	echo uv | $(COMPILE) --no-config -o requirements/uv.txt - >/dev/null
-	$(COMPILE) --no-config --extra dev -o requirements/app.txt pyproject.toml >/dev/null
+	$(COMPILE) --no-config --extra dev --extra proofs --extra postgres -o requirements/app.txt pyproject.toml >/dev/null
 	$(COMPILE) --constraints requirements/app.txt --extra dev --extra evals --extra proofs --extra postgres \
 	  --extra bus --extra vision -o requirements/full.txt pyproject.toml >/dev/null
 	$(COMPILE) --extra gpu -o requirements/gpu.txt pyproject.toml >/dev/null

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -19,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "submit": ("serving.commands.cases:submit", "Open a case."),
     "cases": ("serving.commands.cases:cases", "List cases, or show one."),
     "desk": ("desk.command:desk", "Decide what waits for people."),
-    "policy": ("policies.command:policy", "Check and explain policy files."),
+    "policy": ("policies.commands.group:policy", "Write, prove, try and publish policy."),
     "evals": ("evals.command:evals", "Run offline suites."),
     "audit": ("serving.commands.audit:audit", "Verify the audit chain and check the books against the provider."),
     "people": ("serving.commands.people:people", "People, their roles and tokens."),
@@ -27,33 +28,44 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-class LazyGroup(click.Group):
+class Lazy(click.Group):
+    """A group that imports a command when it is called. `table`: name, (`module:attribute`, one line of help).
+
+    A command may so live on any floor: the table names it, and nothing is imported upwards.
+    """
+
+    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.table = table
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.table:
             return None
-        module, attribute = COMMANDS[cmd_name][0].split(":")
+        module, attribute = self.table[cmd_name][0].split(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, about) for name, (_where, about) in COMMANDS.items()])
+            formatter.write_dl([(name, about) for name, (_where, about) in self.table.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         import difflib
 
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        if args and args[0] not in self.table and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], self.table, n=1)
             ctx.fail(f"There is no command '{args[0]}'." + (f" Did you mean {close[0]}?" if close else ""))
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Lazy, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="countersign-desk", prog_name="countersign")
 def countersign() -> None:
     """Agents act, people countersign.

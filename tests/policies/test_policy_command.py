@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from policies.command import policy
+from policies.commands.group import policy
 
 BOOK = Path(__file__).parents[2] / "policies" / "books" / "returns.yaml"
 

@@ -1,0 +1,1 @@
+"""`countersign policy`: a module for each command, listed in `group.py`."""
