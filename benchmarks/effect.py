@@ -26,7 +26,7 @@ from graphs.returns.rehearsal import rehearse
 from ledger.database import Ledger, sqlite_database
 from ledger.migrate import migrate
 from policies.book import load_book
-from policies.judge import BookJudge
+from policies.shelf import BookJudge
 from policies.vocabulary import Vocabulary
 from tools.contract import Toolbelt
 from tools.fulfillment.shop import EmbeddedShop

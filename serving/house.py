@@ -45,7 +45,7 @@ from ledger.database import Database, Ledger, lock_folder, sqlite_database
 from ledger.migrate import migrate
 from ledger.tables import SYSTEM, CaseRow
 from policies.book import load_book
-from policies.judge import BookJudge
+from policies.shelf import BookJudge
 from policies.vocabulary import Vocabulary
 from serving.models.chat import chat_model
 from tools.contract import Toolbelt

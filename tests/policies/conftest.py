@@ -15,7 +15,7 @@ from core.actions import Effect, Egress, ProposedAction, ToolSpec
 from core.money import Money
 from core.verdicts import Fact, FactSpec, FactType, FactValue, Verdict
 from policies.book import Book, load_book
-from policies.judge import BookJudge
+from policies.shelf import BookJudge
 from policies.vocabulary import Vocabulary
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
