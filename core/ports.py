@@ -75,15 +75,15 @@ class Count:
 class Judge(Protocol):
     """Decides. Pure: the same action, facts and book give the same verdict."""
 
-    def wants(self, kind: str, tool: str) -> frozenset[str]:
-        """The fact paths that the book in force reads for this tool, `args.*` left out."""
+    def wants(self, kind: str, tool: str, now: datetime) -> frozenset[str]:
+        """The facts that the book in force reads for this tool: neither arguments nor counts."""
         ...
 
-    def counts(self, kind: str, tool: str) -> Sequence[Count]:
-        """The counts among them, to be computed from our own records."""
+    def counts(self, kind: str, tool: str, now: datetime) -> Sequence[Count]:
+        """What it reads besides, to be computed from our own records."""
         ...
 
-    def book(self, kind: str) -> BookRef: ...
+    def book(self, kind: str, now: datetime) -> BookRef: ...
 
     def judge(self, action: ProposedAction, facts: Mapping[str, Fact], now: datetime) -> Verdict: ...
 

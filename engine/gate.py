@@ -50,17 +50,16 @@ class Gate:
     async def gather(self, action: ProposedAction, payload: Mapping[str, Any]) -> dict[str, Fact]:
         """Facts from the systems of record. Raises `ProviderUnavailable`."""
         source = self._facts.get(action.kind)
-        counted = {count.name for count in self._judge.counts(action.kind, action.tool)}
-        wanted = self._judge.wants(action.kind, action.tool) - counted
+        wanted = self._judge.wants(action.kind, action.tool, self._database.clock.now())
         if source is None or not wanted:
             return {}
-        return await source.gather(action, payload, frozenset(wanted))
+        return await source.gather(action, payload, wanted)
 
     def decide(self, ledger: Ledger, action: ProposedAction, subject: str, facts: Mapping[str, Fact]) -> Verdict:
         """The verdict on these facts and the counts of our own records, in flight included."""
         counted = {
             count.name: Fact(value=value, source="ledger", at=ledger.now)
-            for count in self._judge.counts(action.kind, action.tool)
+            for count in self._judge.counts(action.kind, action.tool, ledger.now)
             if (value := _measure(ledger, count, action, subject)) is not None
         }
         verdict = self._judge.judge(action, {**facts, **counted}, ledger.now)
@@ -147,15 +146,17 @@ class Gate:
                 continue
             if earlier.step_key == action.step_key and earlier.proposer == action.proposer:
                 # A checkpoint older than the ledger (a power cut) made the agent think again: the ledger wins.
-                return self._no(action, f"step {action.step_key} already proposed another action")
+                return self._no(ledger, action, f"step {action.step_key} already proposed another action")
             if (earlier.tool, earlier.args) == (action.tool, action.args):
                 for review in ledger.reviews.of_action(earlier.id):
                     if review.status in (ReviewStatus.REJECTED, ReviewStatus.EXPIRED):
-                        return self._no(action, "people refused this very action; change it or do something else")
+                        return self._no(
+                            ledger, action, "people refused this very action; change it or do something else"
+                        )
         return None
 
-    def _no(self, action: ProposedAction, reason: str) -> Deny:
-        return Deny(reason=reason, book=self._judge.book(action.kind))
+    def _no(self, ledger: Ledger, action: ProposedAction, reason: str) -> Deny:
+        return Deny(reason=reason, book=self._judge.book(action.kind, ledger.now))
 
 
 def _measure(ledger: Ledger, count: Count, action: ProposedAction, subject: str) -> FactValue:

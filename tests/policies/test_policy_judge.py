@@ -165,25 +165,24 @@ def test_a_kind_without_a_book_and_a_tool_without_a_rule_are_denied(desk: Desk) 
 
 
 def test_the_judge_says_what_it_wants_to_know(desk: Desk) -> None:
-    asked = {"order.owned", "order.days", "photo.score", "customer.refunds", "agent.paid"}
-    assert desk.judge.wants("small", "refund") == asked
-    assert desk.judge.wants("small", "look") == {"order.owned"}
-    assert desk.judge.wants("loans", "look") == frozenset()
-    paid, refunds = desk.judge.counts("small", "refund")
+    assert desk.judge.wants("small", "refund", desk.now) == {"order.owned", "order.days", "photo.score"}
+    assert desk.judge.wants("small", "look", desk.now) == {"order.owned"}
+    assert desk.judge.wants("loans", "look", desk.now) == frozenset()
+    paid, refunds = desk.judge.counts("small", "refund", desk.now)
     assert (paid.measure, paid.tools, paid.path, paid.per, paid.window_s, paid.include) == (
         "sum", ("refund",), "args.amount", "agent", 86_400, {"done"},
     )  # fmt: skip
     assert (refunds.measure, refunds.per, refunds.include) == ("count", "customer", {"done", "in_flight"})
-    assert list(desk.judge.counts("small", "look")) == []
+    assert list(desk.judge.counts("small", "look", desk.now)) == []
 
 
 def test_another_book_comes_into_force_at_once(load: Load, book_text: str, desk: Desk) -> None:
-    before = desk.judge.book("small")
+    before = desk.judge.book("small", desk.now)
     desk.judge.replace(
         "small", load(book_text.replace("150 USD, 15000", "50 USD, 15000").replace(": 80 USD", ": 8 USD"))
     )
     assert isinstance(desk.decide(), Review)
-    assert desk.judge.book("small").digest != before.digest
+    assert desk.judge.book("small", desk.now).digest != before.digest
 
 
 def test_rules_may_ask_about_the_tool_itself(load: Load, book_text: str, desk: Desk) -> None:
