@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, StrictBool, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, Strict, StrictBool, StrictInt, model_validator
 
 from core.money import Money
 
@@ -33,11 +33,6 @@ class Fact(_Frozen):
     """People decide on it: if it changed by the time the action runs, nothing runs."""
 
 
-class IfLate(StrEnum):
-    DENY = "deny"
-    ESCALATE = "escalate"
-
-
 class ReviewerSet(_Frozen):
     """Who has to countersign: `people` distinct persons of `role`, within so many seconds."""
 
@@ -45,7 +40,21 @@ class ReviewerSet(_Frozen):
     role: str
     people: int = Field(ge=1)
     within_s: int = Field(gt=0)
-    if_late: IfLate = IfLate.DENY
+    late: ReviewerSet | None = None
+    """Who takes over when they are late; with nobody, late is no."""
+    stands_for: tuple[str, ...] = ()
+    """In a review: the groups that were late before this one took over. Policy asks for the first of them."""
+
+    @model_validator(mode="after")
+    def _never_fewer(self) -> Self:
+        if self.late is not None and self.late.people < self.people:
+            raise ValueError(f"{self.late.group} would take over from {self.group} with fewer people")
+        return self
+
+    @property
+    def successors(self) -> tuple[ReviewerSet, ...]:
+        """Who takes over, one after the other."""
+        return () if self.late is None else (self.late, *self.late.successors)
 
 
 class RuleMatch(_Frozen):

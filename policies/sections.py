@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from core.money import Money
 from core.people import ROLES, Permission
 from core.ports import Count
-from core.verdicts import FactType, IfLate, ReviewerSet
+from core.verdicts import FactType, ReviewerSet
 from policies.clauses import InForce
 from policies.conditions import LimitRef
 from policies.document import Items, Node, Scalar
@@ -26,6 +26,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _PATH = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+")
 _INCLUDE = ("done", "in_flight")
 _PER = ("customer", "agent", "case")
+_CHAIN = 3
+"""Groups that follow one another when they are late. The database's own guard looks as far (`ledger/guards.py`)."""
 
 
 @dataclass
@@ -96,10 +98,15 @@ def _amount(text: str) -> Money | int | Decimal:
 
 
 def read_reviewers(book: Fields, names: Names) -> None:
+    takes_over: dict[str, _TakesOver] = {}
     for key, node in book.table_of("reviewers") or ():
         group = book.as_table(node, f"reviewers '{key.text}'")
         found = _reviewers(group, key) if group else None
         names.define(names.reviewers, key, found)
+        late = group.scalar("if_late") if group and found else None
+        if group and late and (to := group.convert(late, _if_late)):
+            takes_over[key.text] = _TakesOver(group, late, to)
+    _escalate(takes_over, names)
 
 
 def _reviewers(group: Fields, key: Scalar) -> ReviewerSet | None:
@@ -110,23 +117,76 @@ def _reviewers(group: Fields, key: Scalar) -> ReviewerSet | None:
     role = group.scalar("role")
     people = group.read("people", whole) if group.entry("people") else 1
     within = group.read("within", seconds)
-    late = group.read("if_late", _if_late) if group.entry("if_late") else IfLate.DENY
     if role and (not _NAME.fullmatch(role.text) or Permission.DECIDE not in ROLES.get(role.text, {Permission.DECIDE})):
         group.say(role.at, f"the role '{role.text}' can't decide reviews", "Name a role of reviewers.")
         return None
     if people is not None and not 1 <= people <= 20:
         group.say(group.table.entries["people"].value.at, f"{people} people", "Ask for 1 to 20.")
         return None
-    if role is None or people is None or within is None or late is None:
+    if role is None or people is None or within is None:
         return None
-    return ReviewerSet(group=key.text, role=role.text, people=people, within_s=within, if_late=late)
+    return ReviewerSet(group=key.text, role=role.text, people=people, within_s=within)
 
 
-def _if_late(text: str) -> IfLate:
-    try:
-        return IfLate(text)
-    except ValueError:
-        raise Unfit(f"'{text[:40]}' is nothing that can be done when it is late", suggest(text, IfLate)) from None
+def _if_late(text: str) -> str:
+    """The group that takes over; empty where late is no."""
+    if text == "deny":
+        return ""
+    word, _, to = text.partition(" to ")
+    if word.strip() == "escalate" and to.strip():
+        return to.strip()
+    if text.split()[0] == "escalate":
+        raise Unfit("'escalate' does not say to whom", "Write if_late: escalate to GROUP, a group under reviewers.")
+    raise Unfit(f"'{text[:40]}' is nothing that can be done when it is late", "Write deny, or escalate to GROUP.")
+
+
+@dataclass(frozen=True)
+class _TakesOver:
+    """A group's `if_late: escalate to GROUP`, and where it stands."""
+
+    group: Fields
+    at: Scalar
+    to: str
+
+
+def _escalate(takes_over: dict[str, _TakesOver], names: Names) -> None:
+    """Puts into each group who takes over from it. A group whose chain is wrong is as good as not defined."""
+    alone, wrong = dict(names.reviewers), set()
+    for name, step in takes_over.items():
+        chain = [name]
+        while chain[-1] in takes_over and (following := takes_over[chain[-1]].to) not in chain:
+            chain.append(following)
+        if told := _unfit_chain(chain, takes_over, alone, names):
+            step.group.say(step.at.at, *told)
+        if told or any(each not in alone for each in chain):
+            wrong.add(name)
+            continue
+        late = None
+        for each in reversed(chain):
+            late = ReviewerSet.model_validate(alone[each].model_dump() | {"late": late})
+            names.reviewers[each] = late
+    for name in wrong:
+        names.broken.add(name)
+        names.reviewers.pop(name, None)
+
+
+def _unfit_chain(
+    chain: list[str], takes_over: dict[str, _TakesOver], alone: dict[str, ReviewerSet], names: Names
+) -> tuple[str, str] | None:
+    """What is wrong with the step from the first group of a chain to the second, and what to do."""
+    name, to = chain[0], takes_over[chain[0]].to
+    if to not in alone:
+        return None if to in names.broken else (f"unknown reviewers '{to[:40]}'", suggest(to, alone))
+    last = chain[-1]
+    if last in takes_over and takes_over[last].to == name:
+        circle = ", then ".join([*chain, name])
+        return f"it escalates in a circle: {circle}", "Let the last of them deny."
+    if len(chain) > _CHAIN:
+        return f"more than {_CHAIN} groups after one another: {', '.join(chain)}", "Escalate to one of the last ones."
+    asked, following = alone[name].people, alone[to].people
+    if following < asked:
+        return f"{to} asks for {following} where {name} asks for {asked}", "Escalate to as many people, or more."
+    return None
 
 
 def read_counts(book: Fields, vocabulary: Vocabulary, names: Names) -> Vocabulary:

@@ -94,7 +94,8 @@ counts:
   agent.paid: {sum: refund.amount, per: agent, window: 24 hours, include: [done]}
 reviewers:
   desk: {role: returns_reviewer, within: 4 hours}
-  finance: {role: finance_controller, people: 2, within: 1 day, if_late: escalate}
+  finance: {role: finance_controller, people: 2, within: 1 day, if_late: escalate to board}
+  board: {role: board_member, people: 2, within: 2 days}
 if_no_rule: deny
 rules:
 - id: RF-01

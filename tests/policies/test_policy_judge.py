@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.money import Money
-from core.verdicts import Allow, Deny, Fact, IfLate, Review
+from core.verdicts import Allow, Deny, Fact, Review
 from policies.book import Book
 
 Desk = Any
@@ -37,9 +37,13 @@ def test_reviews_add_up_and_name_each_group_once(desk: Desk) -> None:
     verdict = desk.decide(amount="500.01 USD", facts={"customer.refunds": 3})
     assert isinstance(verdict, Review)
     assert [match.rule for match in verdict.matches] == ["RF-02", "RF-03", "RF-05", "RF-90"]
-    assert {(group.group, group.role, group.people, group.within_s, group.if_late) for group in verdict.reviewers} == {
-        ("desk", "returns_reviewer", 1, 4 * 3600, IfLate.DENY),
-        ("finance", "finance_controller", 2, 86_400, IfLate.ESCALATE),
+    assert {(group.group, group.role, group.people, group.within_s) for group in verdict.reviewers} == {
+        ("desk", "returns_reviewer", 1, 4 * 3600),
+        ("finance", "finance_controller", 2, 86_400),
+    }
+    assert {group.group: [late.group for late in group.successors] for group in verdict.reviewers} == {
+        "desk": [],
+        "finance": ["board"],
     }
     assert verdict.reason == "Large or late. Much for a day. Often, or no proof."
 

@@ -21,6 +21,7 @@ Load = Callable[[str], Book]
 _WHEN = "when: args.amount > $auto or order.days > 30"
 _LAST = "when: args.reason == UNWANTED"
 _ALLOW = "- args.amount <= $auto"
+_LATE = "if_late: escalate to board"
 
 MISTAKES = [
     # names
@@ -35,7 +36,7 @@ MISTAKES = [
     ("misspelt top key", "limits:\n", "‸limit:\n", "unknown key 'limit'", "Did you mean limits?"),
     ("misspelt decision", "decide: allow\n  when: order", "decide: ‸alow\n  when: order", "is no decision", "allow?"),
     ("misspelt mode", "mode: monitor", "mode: ‸monitr", "unknown mode", "Did you mean monitor?"),
-    ("id twice", "id: RF-02", "id: ‸RF-01", "was given in line 19 already", ""),
+    ("id twice", "id: RF-02", "id: ‸RF-01", "was given in line 20 already", ""),
     ("id with a space", "id: RF-02", "id: ‸RF 02", "an id begins with a letter", ""),
     ("no citation", "- id: LK-01\n", "- id: LK-01\n  ‸cyte: x\n", "unknown key 'cyte'", "Did you mean cite?"),
     ("no reason", "- id: LK-01\n  tools: [look]\n  decide: allow\n  when: order.owned\n  reason: Reading.\n",
@@ -106,9 +107,16 @@ MISTAKES = [
     ("unknown state", "include: [done]", "include: [‸finished]", "no state of an action", ""),
     ("count named as a fact", "  customer.refunds: {", "  ‸order.days: {", "is a fact already", ""),
     ("count and sum", "{count: refund,", "{count: refund, sum: refund.amount,", "either 'count' or 'sum'", ""),
-    ("no people", "people: 2", "people: ‸0", "0 people", "1 to 20"),
+    ("no people", "people: 2, within: 1 day", "people: ‸0, within: 1 day", "0 people", "1 to 20"),
     ("role that can't decide", "role: finance_controller", "role: ‸viewer", "can't decide reviews", ""),
-    ("unknown lateness", "if_late: escalate", "if_late: ‸allow", "nothing that can be done", "deny, escalate"),
+    ("unknown lateness", _LATE, "if_late: ‸allow", "nothing that can be done", "Write deny, or escalate to"),
+    ("misspelt lateness", _LATE, "if_late: ‸escalade to board", "nothing that can be done", "escalate to GROUP"),
+    ("escalated to nobody", _LATE, "if_late: ‸escalate", "does not say to whom", "Write if_late: escalate to GROUP"),
+    ("escalated without to", _LATE, "if_late: ‸escalate board", "does not say to whom", "escalate to GROUP"),
+    ("escalated to a misspelt group", _LATE, "if_late: ‸escalate to bord", "unknown reviewers 'bord'", "board?"),
+    ("escalated to itself", _LATE, "if_late: ‸escalate to finance", "in a circle: finance, then finance", "deny"),
+    ("escalated to fewer people", "people: 2, within: 1 day, if_late: escalate",
+     "people: 3, within: 1 day, if_late: ‸escalate", "board asks for 2 where finance asks for 3", "as many people"),
     ("allow without a rule", "if_no_rule: deny", "if_no_rule: ‸allow", "is denied, always", ""),
     ("rules missing", "rules:\n", "ruls:\n", "'rules' is missing", ""),
     # never and examples
@@ -147,7 +155,7 @@ def test_the_message_is_the_one_that_was_promised(load: Load, book_text: str) ->
     with pytest.raises(PolicyInvalid) as refused:
         load(book_text.replace(_WHEN, "when: args.amout > $auto or order.days > 30"))
     assert refused.value.extra["problems"] == [
-        "small.yaml:30:9: rule 'RF-02', tool 'refund': unknown fact 'args.amout'. Did you mean args.amount?"
+        "small.yaml:31:9: rule 'RF-02', tool 'refund': unknown fact 'args.amout'. Did you mean args.amount?"
     ]
 
 
@@ -155,7 +163,35 @@ def test_all_mistakes_are_told_at_once_and_a_broken_definition_is_told_once(load
     text = book_text.replace("many: 3", "many: three").replace("in_flight]", "flying]").replace("RF-90\n", "RF 90\n")
     with pytest.raises(PolicyRefused) as refused:
         load(text)
-    assert [(problem.line, problem.column) for problem in refused.value.problems] == [(9, 9), (12, 85), (52, 7)]
+    assert [(problem.line, problem.column) for problem in refused.value.problems] == [(9, 9), (12, 85), (53, 7)]
+
+
+CHAINS = [
+    ("a circle", {"a": "b", "b": "c", "c": "a"},
+     {"a": "circle: a, then b, then c, then a", "b": "b, then c", "c": "c, then a"}),
+    ("into a circle", {"a": "b", "b": "b"}, {"b": "in a circle: b, then b"}),
+    ("too long", {"a": "b", "b": "c", "c": "d"}, {"a": "more than 3 groups after one another: a, b, c, d"}),
+    ("after a mistake", {"a": "b", "b": "x"}, {"b": "unknown reviewers 'x'"}),
+    ("as long as may be", {"a": "b", "b": "c", "d": "b"}, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("late", "told"), [row[1:] for row in CHAINS], ids=[row[0] for row in CHAINS])
+def test_lateness_comes_to_an_end(load: Load, book_text: str, late: dict[str, str], told: dict[str, str]) -> None:
+    groups = {
+        n: f"  {n}: {{role: r, within: 1 day, if_late: {f'escalate to {late[n]}' if n in late else 'deny'}}}\n"
+        for n in "abcd"
+    }
+    text = book_text.replace("if_no_rule", "".join(groups.values()) + "if_no_rule")
+    if not told:
+        assert [each.group for each in load(text).reviewers["d"].successors] == ["b", "c"]
+        return
+    with pytest.raises(PolicyRefused) as refused:
+        load(text)
+    lines = {problem.line: problem.message for problem in refused.value.problems}
+    first = text[: text.index("  a: {")].count("\n") + 1
+    assert set(lines) == {first + "abcd".index(name) for name in told}
+    assert all(message in lines[first + "abcd".index(name)] for name, message in told.items())
 
 
 def test_a_mistake_that_concerns_several_tools_is_told_once(load: Load, book_text: str) -> None:
