@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from core.data import EVERYTHING, DataClass
 from core.errors import InvalidInput
 from core.ids import digest
 from core.money import Money
@@ -55,6 +56,8 @@ class ToolSpec(Generic[A]):
     summary: str = ""
     """One line for the model: what the tool is for."""
     egress: frozenset[Egress] = frozenset()
+    data: frozenset[DataClass] = EVERYTHING
+    """What its result holds, for whoever is shown it. Undeclared, it may hold anything."""
     version: int = 1
     keyed: bool = True
     """The provider takes an idempotency key."""

@@ -36,6 +36,10 @@ class ModelSettings(_Part):
     timeout_s: float = Field(default=30.0, gt=0)
     max_tokens: int = Field(default=1024, gt=0)
     retries: int = Field(default=2, ge=0)
+    hosting: Literal["embedded", "self_hosted", "managed"] | None = None
+    """Whose machine it runs on, for policy. Unset, it is told from `backend` and the address in `base_url`."""
+    region: str = Field(default="", pattern=r"^[a-z0-9-]{0,40}$")
+    """Where its data is processed, such as `eu`, for policy."""
 
 
 class ShopSettings(_Part):

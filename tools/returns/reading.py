@@ -14,6 +14,7 @@ from tools.contract import Tool
 from tools.fulfillment.ports import Shop
 from tools.returns import args as a
 from tools.returns import results as r
+from tools.returns.data import HOLDS
 from tools.returns.models import Order, Variant
 from tools.returns.rules import Calculation, Evaluation, calculate, evaluate
 from tools.vision.ports import ScoredPhoto, VisionScorer, score_photo
@@ -100,6 +101,7 @@ def reading_tools(shop: Shop, vision: VisionScorer, photos: Path | None) -> list
                 lambda g: "Score a photo of the goods",
                 "How well a photo supports what the customer says. No score is an answer.",
                 egress=frozenset({Egress.THIRD_PARTY}),
+                data=HOLDS[ScoredPhoto],
             ),
             score,
             nothing_stored,
@@ -113,6 +115,7 @@ def reading_tools(shop: Shop, vision: VisionScorer, photos: Path | None) -> list
                 lambda g: f"Look up which ways out there are for {pieces(g.lines)} of order {g.order_id}",
                 "Which resolutions are open for these lines and why, and which fraud signals there are.",
                 egress=_PROVIDER,
+                data=HOLDS[Evaluation],
             ),
             evaluated,
             nothing_stored,
@@ -126,6 +129,7 @@ def reading_tools(shop: Shop, vision: VisionScorer, photos: Path | None) -> list
                 lambda g: f"Calculate {g.resolution} for {pieces(g.lines)} of order {g.order_id}",
                 "What these lines are entitled to under a resolution: worth, fees, and a reason for each.",
                 egress=_PROVIDER,
+                data=HOLDS[Calculation],
             ),
             calculated,
             nothing_stored,
@@ -139,7 +143,7 @@ def _query(
     async def run(given: A, context: CallContext) -> BaseModel:
         return result.model_validate(await shop.read(name, given.model_dump(mode="json")))
 
-    spec = ToolSpec(name, Effect.READ, args, result, describe, summary, egress=_PROVIDER)
+    spec = ToolSpec(name, Effect.READ, args, result, describe, summary, egress=_PROVIDER, data=HOLDS[result])
     return Tool(spec, run, nothing_stored)
 
 

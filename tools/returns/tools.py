@@ -19,6 +19,7 @@ from tools.contract import Tool
 from tools.fulfillment.ports import Shop
 from tools.returns import args as a
 from tools.returns import results as r
+from tools.returns.data import HOLDS
 from tools.returns.reading import count, nothing_stored, pieces, reading_tools
 from tools.vision.ports import VisionScorer
 
@@ -57,7 +58,17 @@ def _write(
         return None if call is None else result.model_validate(call.result).model_dump(mode="json")
 
     spec = ToolSpec(
-        name, effect, args, result, describe, summary, egress, spends=spends, costs=costs, compensated_by=compensated_by
+        name,
+        effect,
+        args,
+        result,
+        describe,
+        summary,
+        egress,
+        HOLDS[result],
+        spends=spends,
+        costs=costs,
+        compensated_by=compensated_by,
     )
     return Tool(spec, run, find)
 
@@ -219,6 +230,7 @@ def _people() -> Tool[a.AskPeople]:
         r.Asked,
         lambda g: f"Ask a person: {g.question}",
         "Hand the case to a person with a question, when no rule or tool can settle it.",
+        data=HOLDS[r.Asked],
     )
     return Tool(spec, ask, nothing_stored)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from core.actions import JSON, Effect, Egress, ToolSpec
+from core.data import DataClass
 from core.ports import CallContext
 from tools.contract import Tool
 from tools.fulfillment.ports import Shop
@@ -20,6 +21,19 @@ A = TypeVar("A", bound=BaseModel)
 _PROVIDER = frozenset({Egress.PROVIDER})
 _TO_CUSTOMER = frozenset({Egress.PROVIDER, Egress.CUSTOMER})
 
+_OF_A_PERSON = frozenset({DataClass.PERSONAL, DataClass.PAYMENT})
+_HOLDS: Mapping[type[BaseModel], frozenset[DataClass]] = {
+    r.UserFound: frozenset({DataClass.PERSONAL}),
+    r.User: _OF_A_PERSON,
+    r.Order: _OF_A_PERSON,
+    r.Product: frozenset({DataClass.PUBLIC}),
+    r.Variant: frozenset({DataClass.PUBLIC}),
+    r.ProductTypes: frozenset({DataClass.PUBLIC}),
+    r.Calculated: frozenset({DataClass.INTERNAL}),
+    r.Transferred: frozenset({DataClass.INTERNAL}),
+}
+"""What the results hold, by their type."""
+
 
 def tau2_retail_tools(shop: Shop) -> list[Tool[Any]]:
     return [*_reads(shop), *_writes(shop)]
@@ -30,7 +44,8 @@ def _reads(shop: Shop) -> list[Tool[Any]]:
         async def run(given: A, context: CallContext) -> BaseModel:
             return result.model_validate(with_money(await shop.read(name, given.model_dump(mode="json"))))
 
-        return Tool(ToolSpec(name, Effect.READ, args, result, describe, summary, _PROVIDER), run, _nothing_stored)
+        spec = ToolSpec(name, Effect.READ, args, result, describe, summary, _PROVIDER, _HOLDS[result])
+        return Tool(spec, run, _nothing_stored)
 
     return [
         read(
@@ -123,7 +138,8 @@ def _writes(shop: Shop) -> list[Tool[Any]]:
             return None if call is None else result.model_validate(with_money(call.result)).model_dump(mode="json")
 
         back = name if effect is Effect.REVERSIBLE else ""
-        return Tool(ToolSpec(name, effect, args, result, describe, summary, egress, compensated_by=back), run, find)
+        spec = ToolSpec(name, effect, args, result, describe, summary, egress, _HOLDS[result], compensated_by=back)
+        return Tool(spec, run, find)
 
     return [
         write(
