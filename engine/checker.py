@@ -13,7 +13,7 @@ from core.ids import digest
 from core.ports import LoggedCall, ProviderLog, Tools
 from core.states import FINISHED, ReviewStatus, RunStatus
 from core.verdicts import Review
-from engine.votes import APPROVE, satisfied
+from engine.votes import APPROVE, satisfied, seats
 from ledger.database import Database, Ledger
 from ledger.tables import SYSTEM, CaseRow, RunRow
 
@@ -148,7 +148,8 @@ def _not_approved(ledger: Ledger, action: ProposedAction, run: RunRow, verdict: 
         and vote.action_id == action.id
         and vote.at <= run.started_at
     }
-    return "" if satisfied(verdict.reviewers, voters) else "and the votes do not fill the seats that were asked for"
+    asked = seats(verdict.reviewers, ledger.reviews.asked(earlier[0]))
+    return "" if satisfied(asked, voters) else "and the votes do not fill the seats that were asked for"
 
 
 def _forgotten(ledger: Ledger, run: RunRow) -> bool:

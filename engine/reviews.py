@@ -19,6 +19,7 @@ from core.verdicts import Deny, Review
 from engine import incidents
 from engine.decisions import Choice, Decided, Decision
 from engine.gate import Gate
+from engine.lateness import lapse
 from engine.rates import RateCard
 from engine.rulings import reconciled
 from engine.stream import Stream
@@ -295,11 +296,11 @@ class ReviewDesk:
     # clock and case
 
     def expire(self, ledger: Ledger, review_id: str) -> str:
-        """Time is over: denied, unless a vote came first. Returns the case to ring, or nothing."""
+        """Time is over: denied, unless a vote came first or others take over. Returns the case to ring, or nothing."""
         review = ledger.reviews.get(review_id, lock=True)
-        if review.status != ReviewStatus.OPEN:
+        if review.status != ReviewStatus.OPEN or (to := lapse(ledger, review)) is ReviewStatus.OPEN:
             return ""
-        self._settle(ledger, review, ReviewStatus.EXPIRED, None)
+        self._settle(ledger, review, to, None)
         return review.case_id
 
     def withdraw(self, ledger: Ledger, case_id: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from core.actions import ProposedAction
 from core.errors import NotFound
@@ -30,6 +30,15 @@ def satisfied(asked: Sequence[ReviewerSet], voters: dict[str, frozenset[str]]) -
         return False
 
     return all(seat(index, set()) for index in range(len(seats)))
+
+
+def unfilled(asked: Sequence[ReviewerSet], voters: dict[str, frozenset[str]], order: Iterable[int]) -> list[int]:
+    """Which sets wait for people still, by position. Of two that compete for a person, the first in `order` has it."""
+    filled: list[int] = []
+    for n in order:
+        if satisfied([asked[each] for each in (*filled, n)], voters):
+            filled.append(n)
+    return [n for n in range(len(asked)) if n not in filled]
 
 
 def missing(asked: Sequence[ReviewerSet], voters: dict[str, frozenset[str]]) -> list[str]:
@@ -70,10 +79,22 @@ def approval(ledger: Ledger, action: ProposedAction, verdict: Review) -> tuple[R
     review = approved[-1]
     if any(vote.choice != APPROVE for vote in ledger.reviews.votes(review.id)):
         return review, "somebody refused it"
-    voters = valid_voters(ledger, action, review)
-    if not satisfied(verdict.reviewers, voters):
-        return review, f"approval is missing from: {', '.join(missing(verdict.reviewers, voters))}"
+    voters, asked = valid_voters(ledger, action, review), seats(verdict.reviewers, ledger.reviews.asked(review))
+    if not satisfied(asked, voters):
+        return review, f"approval is missing from: {', '.join(missing(asked, voters))}"
     return review, ""
+
+
+def seats(asked: Sequence[ReviewerSet], reviewed: Sequence[ReviewerSet]) -> list[ReviewerSet]:
+    """Whose seats have to be filled: of those whom policy asks for now, or of those who took over from them.
+
+    The review says who was late; policy as it is now says who may take over, and with how many people.
+    """
+    took_over = {(each.stands_for[0], each.group, each.role) for each in reviewed if each.stands_for}
+    return [
+        next((late for late in each.successors if (each.group, late.group, late.role) in took_over), each)
+        for each in asked
+    ]
 
 
 def further_reasons(ledger: Ledger, review: ReviewRow, verdict: Review) -> str:

@@ -44,18 +44,19 @@ class Reviews:
         return row
 
     def open(self, *, case_id: str, action_id: str, interrupt_id: str, verdict: ReviewVerdict) -> ReviewRow:
+        asked = [each.model_copy(update={"stands_for": ()}) for each in verdict.reviewers]  # nobody is late yet
         row = ReviewRow(
             id=new_id("rev"),
             case_id=case_id,
             action_id=action_id,
             interrupt_id=interrupt_id,
             status=ReviewStatus.OPEN,
-            reviewers=[each.model_dump(mode="json") for each in verdict.reviewers],
+            reviewers=[each.model_dump(mode="json") for each in asked],
             reason=verdict.reason,
             book=verdict.book.model_dump(mode="json"),
             facts={path: fact.model_dump(mode="json") for path, fact in verdict.facts.items()},
             opened_at=self._now,
-            due_at=self._now + timedelta(seconds=min(each.within_s for each in verdict.reviewers)),
+            due_at=self._now + timedelta(seconds=min(each.within_s for each in asked)),
         )
         self._session.add(row)
         self._session.flush()
@@ -152,3 +153,30 @@ class Reviews:
     @staticmethod
     def asked(review: ReviewRow) -> tuple[ReviewerSet, ...]:
         return tuple(ReviewerSet.model_validate(each) for each in review.reviewers)
+
+    # lateness
+
+    @staticmethod
+    def dues(review: ReviewRow) -> list[datetime]:
+        """Until when each set has time, in the order in which they are asked."""
+        return [
+            (datetime.fromisoformat(each["since"]) if "since" in each else review.opened_at)
+            + timedelta(seconds=each["within_s"])
+            for each in review.reviewers
+        ]
+
+    def hand_over(self, review: ReviewRow, late: Sequence[int]) -> None:
+        """In the place of these sets, who takes over from them; whoever holds the review lets go."""
+        asked = self.asked(review)
+        rows = list(review.reviewers)
+        for n in late:
+            following = asked[n].late
+            assert following is not None
+            stands_for = (*asked[n].stands_for, asked[n].group)
+            taken = following.model_copy(update={"stands_for": stands_for})
+            rows[n] = taken.model_dump(mode="json") | {"since": self._now.isoformat()}
+        review.reviewers = rows
+        if late:
+            review.claimed_by, review.claim_token, review.claimed_until = "", "", None
+        review.version += 1
+        self._session.add(review)
