@@ -31,6 +31,8 @@ class Word:
     text: str
     at: At
     quoted: bool = False
+    meant: Callable[[], str] = str
+    """The fact that is nearest to it; asked for only where it can't stand as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,9 @@ class Checker:
 
     def _operand(self, loose: Operand | Word) -> Operand | None:
         if isinstance(loose, Word):
-            self.complain(loose.at, f"'{loose.text}' is no fact", "Write the fact first, as in fact == VALUE.")
+            self.complain(
+                loose.at, f"'{loose.text}' is no fact", _did_you(loose) or "Write the fact first, as in fact == VALUE."
+            )
             return None
         return loose
 
@@ -196,10 +200,15 @@ class Checker:
             case Ref() | Const() if loose.type is FactType.BOOLEAN:
                 return Holds(loose, at)
             case Word():
-                self.complain(at, f"'{loose.text}' is no condition", "Write fact == VALUE.")
+                self.complain(at, f"'{loose.text}' is no condition", _did_you(loose) or "Write fact == VALUE.")
             case _:
                 self.complain(at, f"{_name(loose)} is {_NAMES[loose.type]}, no condition", "Compare it with something.")
         return plain(at)
+
+
+def _did_you(word: Word) -> str:
+    found = "" if word.quoted else word.meant()
+    return f"Did you mean {found}?" if found else ""
 
 
 def _leaves(operand: Operand) -> tuple[Ref | Const | LimitRef, ...]:

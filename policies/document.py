@@ -1,11 +1,13 @@
 """A policy file as text with places. YAML's own ideas of what text means are left out.
 
 Every scalar stays the text that was written, so `NO`, `12:30` and `010` never change their meaning.
-Duplicate keys, anchors, aliases, tags, tabs, several documents and sizes nobody writes are refused.
+Duplicate keys, anchors, aliases, tags, several documents, sizes nobody writes and characters nobody sees are refused.
 """
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,21 +15,35 @@ from typing import Any
 import yaml
 
 from policies.problems import At, Problems
+from policies.syntax import complaint
 
 MAX_BYTES = 1_000_000
+MAX_COLUMNS = 5_000
 _DEEPEST = 12
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser where PyYAML has it: 10 times faster
-_HINT_FLOW = "Quote a condition that has brackets or commas, or put it on a line of its own after `- `."
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser where PyYAML has it: 10 times faster
+_HINT_FLOW = "Put a value that has brackets or braces in quotes."
+
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f"
+    "\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffd\ufffe\uffff"
+    "\U000e0000-\U000e0fff]"
+)
+"""Control characters, spaces other than the plain one, and what turns or hides the text around it: a reviewer
+would approve other words than those that are in force."""
+_HASH = re.compile(r" +#[^\s#]")
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """`raw` is the text as it stands in the file, from `raw_at` on; equal to `text` but for line breaks."""
+    """`raw` is the text as it stands in the file, from `raw_at` on; equal to `text` but for line breaks.
+    Where there are escapes it is the text, and `raw_at` is None: places inside it can't be told."""
 
     text: str
     at: At
     raw: str
-    raw_at: At
+    raw_at: At | None
+    plain: bool = True
+    """Written without quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +79,37 @@ def read_document(data: bytes, problems: Problems) -> Table | None:
         good = data[: error.start].decode("utf-8-sig", "replace")
         problems.add(_end_of(good), "this is no UTF-8 text", "Save the file as UTF-8.")
         return None
-    for number, line in enumerate(text.split("\n"), 1):
-        if "\t" in line:
-            problems.add(At(number, line.index("\t") + 1), "a tab", "Use spaces.")
-    if problems.found:
+    if not _legible(text.replace("\r\n", "\n"), problems):
         return None
     try:
-        return _Builder(text, problems).document()
+        return _Builder(text.replace("\t", " "), problems).document()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        at = At(mark.line + 1, mark.column + 1) if mark else start
-        problems.add(at, f"this is no valid YAML: {error.problem or error.context}", _HINT_FLOW)
+        problems.add(*complaint(error))
     except yaml.reader.ReaderError as error:
         at = _end_of(text[: error.position])
         problems.add(at, f"a character that YAML does not allow: {error.character!r}", "Remove it.")
     return None
+
+
+def _legible(text: str, problems: Problems) -> bool:
+    """Whether the text is worth parsing; reports what can't be seen and what is too wide."""
+    legible = True
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > MAX_COLUMNS:
+            problems.add(At(number, 1), f"a line of {len(line):,} characters", "Write it on several lines.")
+            legible = False
+        if "\t" in line:
+            problems.add(At(number, line.index("\t") + 1), "a tab", "Use spaces.")
+            legible = legible and not line[: line.index("\t") + 1].isspace()  # as indentation it makes YAML mean else
+        if unseen := _UNSEEN.search(line):
+            problems.add(At(number, unseen.start() + 1), _named(unseen[0]), "Delete it, or write a plain space.")
+            legible = False
+    return legible
+
+
+def _named(character: str) -> str:
+    code = f"U+{ord(character):04X}"
+    return f"a character that can't be seen: {code} {unicodedata.name(character, '')}".rstrip()
 
 
 def _end_of(text: str) -> At:
@@ -92,7 +124,7 @@ class _Builder:
     def __init__(self, text: str, problems: Problems) -> None:
         self.text = text
         self.problems = problems
-        self.events: Iterator[Any] = iter(yaml.parse(text, Loader=_LOADER))
+        self.events: Iterator[Any] = iter(yaml.parse(text, Loader=LOADER))
 
     def document(self) -> Table | None:
         root: Node | None = None
@@ -104,6 +136,8 @@ class _Builder:
                     if documents > 1:
                         self.problems.add(_at(event), "a second document", "Write one policy in one file.")
                         break
+                    if event.version or event.tags:
+                        self.problems.add(_at(event), "directives (%) are not allowed", "Remove the line.")
                 elif isinstance(event, yaml.NodeEvent):
                     root = self.node(event, 0)
         except _Stop:
@@ -122,7 +156,7 @@ class _Builder:
             sign = "*" if isinstance(event, yaml.AliasEvent) else "&"
             self.problems.add(at, f"anchors and aliases ({sign}{event.anchor}) are not allowed", "Write it out.")
         elif event.tag is not None:
-            self.problems.add(at, f"tags ({event.tag}) are not allowed", "Every value here is text; remove the tag.")
+            self.problems.add(at, f"tags ({event.tag}) are not allowed", "Remove it; in a condition write not for !.")
         if isinstance(event, yaml.SequenceStartEvent):
             nodes = []
             while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
@@ -131,7 +165,7 @@ class _Builder:
         if isinstance(event, yaml.MappingStartEvent):
             return self.table(at, depth)
         if isinstance(event, yaml.AliasEvent):
-            return Scalar("", at, "", at)
+            return Scalar("", at, "", at, False)
         return self.scalar(event, at)
 
     def table(self, at: At, depth: int) -> Table:
@@ -150,14 +184,20 @@ class _Builder:
 
     def scalar(self, event: Any, at: At) -> Scalar:
         raw = self.text[event.start_mark.index : event.end_mark.index]
-        raw_at = at
+        raw_at: At | None = at
         if event.style in ("'", '"'):
             raw, raw_at = raw[1:-1], At(at.line, at.column + 1)
         elif event.style in ("|", ">"):
             raw, raw_at = raw.partition("\n")[2], At(at.line + 1, 1)
-        if raw.split() != event.value.split():  # escapes: places inside it can't be told
-            raw, raw_at = event.value, at
-        return Scalar(event.value, at, raw, raw_at)
+        if raw.split() != event.value.split():
+            raw, raw_at = event.value, None
+        if unseen := _UNSEEN.search(event.value):  # by an escape in double quotes
+            self.problems.add(at, _named(unseen[0]), "Write it without the escape.")
+        plain = not event.style
+        if plain and _HASH.match(self.text, event.end_mark.index):
+            hint = "Put the whole value in quotes, or write a space after # if a comment is meant."
+            self.problems.add(_at(event), "what stands after # is not read", hint)
+        return Scalar(event.value, at, raw, raw_at, plain)
 
 
 def _at(event: Any) -> At:

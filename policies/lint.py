@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from policies.book import Book
 from policies.clauses import Never, Rule
-from policies.conditions import LimitRef, asks_whether_known, leaves, paths
+from policies.conditions import AllOf, AnyOf, Compare, Condition, LimitRef, Not, Ref, asks_whether_known, leaves, paths
 from policies.problems import At, Problem
 
 
 def remarks(book: Book) -> list[Problem]:
     """In the order of the file."""
-    found = [*_unused(book), *_currencies(book), *_unguarded(book)]
+    found = [*_unused(book), *_currencies(book), *_unguarded(book), *_fixed(book)]
     return sorted(Problem(book.file, at.line, at.column, message, hint) for at, message, hint in found)
 
 
@@ -58,3 +58,23 @@ def _unguarded(book: Book) -> Iterator[tuple[At, str, str]]:
                     f"rule '{rule.id}', tool '{tool}': needs {path}, which rule '{expected[path].id}' takes as missing",
                     f"Without it this rule denies first; add `{path} is known and …`.",
                 )
+
+
+def _fixed(book: Book) -> Iterator[tuple[At, str, str]]:
+    clauses: list[Rule | Never] = [*book.rules, *book.never]
+    trees = [tree for clause in clauses for tree in clause.conditions.values()]
+    for at, path in sorted({place for tree in trees for place in _with_itself(tree)}):
+        yield at, f"both sides are {path}, so this never changes", "Compare it with something else."
+
+
+def _with_itself(condition: Condition) -> Iterator[tuple[At, str]]:
+    match condition:
+        case Compare(_, Ref(left), Ref(right), at) if left == right:
+            yield at, left
+        case Not(part):
+            yield from _with_itself(part)
+        case AllOf(parts) | AnyOf(parts):
+            for part in parts:
+                yield from _with_itself(part)
+        case _:
+            pass

@@ -19,12 +19,28 @@ from core.verdicts import FactType
 from policies.checker import Checker, Loose, Unknown, Word, plain
 from policies.conditions import AllOf, AnyOf, Condition, Const, Known, LimitRef, Not, Op, Ref, Within
 from policies.lexer import ConditionError, Kind, Token
-from policies.problems import At, suggest
+from policies.problems import At, near, suggest
 from policies.vocabulary import Terms
 
 _DEEPEST = 30
 _KEYWORDS = frozenset({"and", "or", "not", "in", "is", "known", "unknown"})
 _OPS = {op.value: op for op in Op}
+_WHOLE_TEXT = "Text is compared whole: fact == VALUE, or fact in [A, B]."
+_MEANT = {
+    "between": "Write fact >= 1 and fact <= 5.",
+    "equals": "Write ==.",
+    "eq": "Write ==.",
+    "ne": "Write !=.",
+    "gt": "Write >.",
+    "ge": "Write >=.",
+    "lt": "Write <.",
+    "le": "Write <=.",
+    "xor": "Write (a and not b) or (b and not a).",
+    "unless": "Give the rule a key unless: of its own.",
+    **dict.fromkeys(("contains", "matches", "like", "regex", "startswith", "endswith", "has"), _WHOLE_TEXT),
+}
+_NOTHING = frozenset({"null", "none", "nil", "missing", "empty", "undefined"})
+_UNITS = frozenset({"second", "minute", "hour", "day", "week", "month", "year"})
 
 Report = Callable[[At, str, str], None]
 
@@ -72,7 +88,8 @@ class _Parser:
 
     def need_sign(self, sign: str) -> None:
         if not self.at_sign(sign):
-            raise ConditionError(self.now.at, f"expected '{sign}', found {_shown(self.now)}")
+            hint = {"[": "Write the list as [A, B].", "]": "Write commas between the values."}.get(sign, "Close it.")
+            raise ConditionError(self.now.at, f"expected '{sign}', found {_shown(self.now)}", hint)
         self.take()
 
     def expect_end(self) -> None:
@@ -81,7 +98,10 @@ class _Parser:
             return
         hint = ""
         if token.kind is Kind.WORD:
-            hint = suggest(token.text, ("and", "or", "in", "is")) if len(token.text) < 5 else "Put text in quotes."
+            hint = "Put text in quotes."
+            if len(token.text) < 5:
+                hint = suggest(token.text, ("and", "or", "in", "is"))
+            hint = _MEANT.get(token.text.lower(), hint)
         elif token.text in _OPS:
             hint = "Write a < b and b < c."
         raise ConditionError(token.at, f"unexpected {_shown(token)}", hint)
@@ -124,16 +144,18 @@ class _Parser:
         if self.at_word("not"):
             self.take()
             if not self.at_word("in"):
-                raise ConditionError(self.now.at, f"expected 'in', found {_shown(self.now)}")
+                raise ConditionError(
+                    self.now.at, f"expected 'in', found {_shown(self.now)}", "Write not before the comparison."
+                )
             self.take()
             return Not(self.within(left, at), at)
         if self.at_word("is"):
             self.take()
             word = self.take()
             if word.kind is not Kind.WORD or word.text not in ("known", "unknown"):
-                raise ConditionError(
-                    word.at, f"expected 'known' or 'unknown', found {_shown(word)}", "Compare with ==."
-                )
+                missing = word.text.lower() in _NOTHING or word.text == "not"
+                hint = "Write is known or is unknown." if missing else "Compare with ==."
+                raise ConditionError(word.at, f"expected 'known' or 'unknown', found {_shown(word)}", hint)
             ref = self.checker.fact(left, "is known")
             return Known(ref, word.text == "known", at) if ref else plain(at)
         return self.checker.holds(left, at)
@@ -171,7 +193,8 @@ class _Parser:
             case Kind.WORD if token.text not in _KEYWORDS:
                 return self.word(token)
             case _:
-                raise ConditionError(token.at, f"expected a fact or a value, found {_shown(token)}")
+                hint = "Write fact is known or fact is unknown." if token.text in ("known", "unknown") else ""
+                raise ConditionError(token.at, f"expected a fact or a value, found {_shown(token)}", hint)
 
     def number(self, token: Token) -> Loose:
         if self.now.kind is Kind.WORD and self.now.text not in _KEYWORDS:
@@ -181,6 +204,8 @@ class _Parser:
             except InvalidInput as error:
                 upper = currency.text.upper()
                 hint = f"Did you mean {token.text} {upper}?" if upper != currency.text else error.hint
+                if currency.text.lower().removesuffix("s") in _UNITS:
+                    hint = f"Write {token.text} alone; the fact says which unit it is in."
                 raise ConditionError(token.at, error.detail.rstrip("."), hint) from error
         if "." in token.text:
             return Const(Decimal(token.text), FactType.DECIMAL, token.at)
@@ -205,7 +230,9 @@ class _Parser:
         if term is not None:
             return Ref(term.path, term.type, term.choices, token.at)
         if "." not in token.text:
-            return Word(token.text, token.at)
+            if token.text.lower() in _NOTHING:
+                raise ConditionError(token.at, f"'{token.text}' is no value", "Write fact is unknown; quote text.")
+            return Word(token.text, token.at, meant=lambda: near(token.text, self.scope.terms))
         if token.text in self.scope.broken:
             self.checker.reported = True
         else:

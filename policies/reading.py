@@ -11,6 +11,8 @@ from policies.values import Unfit
 
 T = TypeVar("T")
 
+_NOTHING = ("~", "null", "Null", "NULL")
+
 
 class Fields:
     """The keys of one table. `where` begins every message: `rule 'RF-20'`."""
@@ -27,7 +29,9 @@ class Fields:
         """Reports keys that nobody reads, and required ones that are not there."""
         options = list(known)
         for name, entry in self.table.entries.items():
-            if name not in options:
+            if name == "<<":
+                self.say(entry.key.at, "keys are not merged with <<", "Write them out.")
+            elif name not in options:
                 self.say(entry.key.at, f"unknown key '{name}'", suggest(name, options))
         for name in required:
             if name not in self.table.entries:
@@ -49,6 +53,9 @@ class Fields:
             self.say(node.at, f"{what} takes one value", "Write it on one line, in quotes if it has brackets.")
         elif not node.text.strip():
             self.say(node.at, f"{what} is empty", "Give it a value, or leave the key out.")
+        elif node.plain and node.text in _NOTHING:
+            hint = "Leave the key out; for a fact write unknown; put it in quotes if the text is meant."
+            self.say(node.at, f"{what} is {node.text}, which stands for nothing", hint)
         else:
             return node
         return None

@@ -9,15 +9,19 @@ from decimal import Decimal
 from core.errors import InvalidInput
 from core.money import Money
 from core.verdicts import FactType, FactValue
-from policies.problems import suggest
+from policies.problems import near, suggest
 from policies.vocabulary import Term
 
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,9})?")
-_WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})")
-_MONEY = re.compile(r"(-?(?:0|[1-9]\d{0,14})(?:\.\d+)?) ([A-Za-z]{3})")
-_DURATION = re.compile(r"([1-9]\d{0,5}) (second|minute|hour|day|week)s?")
+# Digits are 0 to 9: Python's own reading takes those of every script.
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,9})?")
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_MONEY = re.compile(r"(-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,9})?) ([A-Za-z]{3})")
+_TURNED = re.compile(r"([A-Za-z]{3}) ?([0-9.]+)")
+_DURATION = re.compile(r"([1-9][0-9]{0,5}) ([a-z]{1,12})")
 _SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400, "week": 604_800}
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_LONGEST_S = 3_660 * 86_400
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_YEARS = range(2000, 2200)
 
 
 class Unfit(Exception):
@@ -32,7 +36,9 @@ class Unfit(Exception):
 def money(text: str) -> Money:
     match = _MONEY.fullmatch(text)
     if match is None:
-        raise Unfit(f"'{text[:40]}' is no amount of money", "Write it like 150.00 USD.")
+        turned = _TURNED.fullmatch(text)
+        hint = f"Did you mean {turned[2]} {turned[1].upper()}?" if turned else "Write it like 1500.00 USD."
+        raise Unfit(f"'{text[:40]}' is no amount of money", hint)
     try:
         return Money.of(match[1], match[2])
     except InvalidInput as error:
@@ -55,18 +61,27 @@ def number(text: str) -> Decimal:
 
 def seconds(text: str) -> int:
     match = _DURATION.fullmatch(text)
-    if match is None:
-        raise Unfit(f"'{text[:40]}' is no length of time", "Write it like 4 hours or 30 days.")
-    return int(match[1]) * _SECONDS[match[2]]
+    unit = match[2].removesuffix("s") if match else ""
+    if match is None or unit not in _SECONDS:
+        meant = near(unit, _SECONDS) if match else ""
+        hint = f"Did you mean {match[1]} {meant}s?" if match and meant else "Write it like 4 hours or 30 days."
+        raise Unfit(f"'{text[:40]}' is no length of time", hint)
+    found = int(match[1]) * _SECONDS[unit]
+    if found > _LONGEST_S:
+        raise Unfit(f"'{text[:40]}' is more than ten years", "Write a shorter time.")
+    return found
 
 
 def day(text: str) -> date:
     try:
         if not _DATE.fullmatch(text):
             raise ValueError(text)
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
     except ValueError:
         raise Unfit(f"'{text[:40]}' is no date", "Write it like 2026-12-01.") from None
+    if found.year not in _YEARS:
+        raise Unfit(f"'{text}' is outside of {_YEARS[0]} to {_YEARS[-1]}", "Leave out an end that is never reached.")
+    return found
 
 
 def value_of(text: str, term: Term) -> FactValue:

@@ -66,7 +66,7 @@ MISTAKES = [
     ("known of a value", _LAST, "when: ‸5 is known", "needs a fact", ""),
     # syntax
     ("one equals sign", _LAST, "when: args.reason ‸= UNWANTED", "unexpected '='", "Write == to compare."),
-    ("two ampersands", _LAST, "when: order.owned ‸&& args.keep", "unexpected '&'", "Write and."),
+    ("two ampersands", _LAST, "when: order.owned ‸&& args.keep", "unexpected '&&'", "Write and."),
     ("and beside or", _LAST, "when: order.owned or args.keep ‸and order.days > 5", "two ways", "parentheses"),
     ("open parenthesis", _LAST, "when: (order.owned‸", "expected ')'", ""),
     ("nothing to compare with", _LAST, "when: order.days >‸", "expected a fact or a value", ""),
