@@ -12,11 +12,21 @@ from typing import Any
 from pydantic import ValidationError
 
 from core.actions import ProposedAction
-from core.verdicts import Allow, Deny, Fact, Review, ReviewerSet, Verdict
+from core.money import Money
+from core.verdicts import Allow, Deny, Fact, FactType, Review, ReviewerSet, Verdict
 from policies.book import Book
 from policies.clauses import Rule
 from policies.program import Decision, Program
 from policies.reference import why_open
+
+_EXACT: Mapping[FactType, type] = {
+    FactType.MONEY: Money,
+    FactType.INTEGER: int,
+    FactType.BOOLEAN: bool,
+    FactType.TEXT: str,
+    FactType.TIME: datetime,
+}
+"""A value of just this class is of that type; any other is looked at closely."""
 
 
 def judge(book: Book, action: ProposedAction, facts: Mapping[str, Fact], now: datetime) -> Verdict:
@@ -56,25 +66,28 @@ class Reading:
     def take_args(self, typed: Any) -> None:
         for term in self.program.args:
             value = term.read(typed) if term.read else None
-            if value is not None and not term.accepts(value):
+            if value is not None and value.__class__ is not _EXACT.get(term.type) and not term.accepts(value):
                 self.faults[term.path], value = f"{term.path} is not {term.type.value}", None
             self.facts[term.path] = Fact(value=value, source="args", at=self._now)
             self.env[term.path] = value
 
     def take_facts(self, facts: Mapping[str, Fact]) -> None:
+        env, mine, oldest = self.env, self.facts, self._oldest
         for term in self.program.facts:
-            fact = facts.get(term.path)
+            path = term.path
+            fact = facts.get(path)
             if fact is None:
                 continue
-            self.facts[term.path] = fact
-            if fact.value is None:
+            mine[path] = fact
+            value, at = fact.value, fact.at
+            if value is None:
                 continue
-            if fact.at.tzinfo is None or fact.at < self._oldest:
-                self.faults[term.path] = f"{term.path} is stale (of {fact.at:%Y-%m-%d %H:%M})"
-            elif not term.accepts(fact.value):
-                self.faults[term.path] = f"{term.path} is not {term.type.value}"
+            if at.tzinfo is None or at < oldest:
+                self.faults[path] = f"{path} is stale (of {at:%Y-%m-%d %H:%M})"
+            elif value.__class__ is _EXACT.get(term.type) or term.accepts(value):
+                env[path] = value
             else:
-                self.env[term.path] = fact.value
+                self.faults[path] = f"{path} is not {term.type.value}"
 
     def why(self, rule: Rule) -> str:
         """Why a rule can't be judged."""
@@ -84,8 +97,8 @@ class Reading:
 
 
 def _verdict(book: Book, decision: Decision, reading: Reading) -> Verdict:
-    matches = tuple(rule.match for rule in decision.matched)
-    reason = " ".join(dict.fromkeys(rule.reason for rule in decision.deciding))
+    matches = tuple([rule.match for rule in decision.matched])
+    reason = " ".join(dict.fromkeys([rule.reason for rule in decision.deciding]))
     common: dict[str, Any] = {"matches": matches, "book": book.ref, "facts": reading.facts}
     if decision.verdict == "allow":
         return Allow(reason=reason, **common)

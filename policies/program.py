@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from policies.clauses import Decides, Rule
-from policies.closures import Test, closure
+from policies.compiled import Run, compiled
 from policies.conditions import Condition, paths
 from policies.vocabulary import Origin, Term, Terms
 
@@ -18,52 +18,48 @@ class Decision(NamedTuple):
     verdict: Decides
     deciding: list[Rule]
     matched: list[Rule]
-    """AllOf that matched, monitored ones included."""
+    """All that match, monitored ones included."""
     open: list[Rule]
     """Enforced rules that can't be told, for a missing fact or another currency."""
+
+
+_NO_RULES = compiled(())
 
 
 @dataclass(frozen=True)
 class Program:
     tool: str
-    tests: tuple[tuple[Test, Rule], ...]
+    tests: tuple[tuple[Condition, Rule], ...]
     blank: Mapping[str, Any]
     """Every path that a rule reads, without a value; what never changes is filled in."""
     args: tuple[Term, ...]
     facts: tuple[Term, ...]
+    run: Run = _NO_RULES
 
     @classmethod
     def of(cls, tool: str, rules: Iterable[Rule], terms: Terms) -> Program:
         mine = [rule for rule in rules if tool in rule.conditions]
         read = sorted(frozenset[str]().union(*(paths(rule.conditions[tool]) for rule in mine)))
         used = [terms[path] for path in read]
+        tests = tuple((rule.conditions[tool], rule) for rule in mine)
         return cls(
             tool,
-            tuple((closure(rule.conditions[tool]), rule) for rule in mine),
+            tests,
             {term.path: term.constant for term in used},
             tuple(term for term in used if term.origin is Origin.ARGS),
             tuple(term for term in used if term.origin in (Origin.FACT, Origin.COUNT)),
+            compiled(tests),
         )
 
     def decide(self, env: Mapping[str, Any]) -> Decision:
         """The strictest match holds. `env` has a value or None for each path of `blank`."""
-        matched: list[Rule] = []
-        unsettled: list[Rule] = []
-        for test, rule in self.tests:
-            found = test(env)
-            if found is False:
-                continue
-            if found:
-                matched.append(rule)
-            elif not rule.monitor:
-                unsettled.append(rule)
-        return settle(matched, unsettled)
+        return settle(*self.run(env))
 
     def naive(
         self, env: Mapping[str, Any], evaluate: Callable[[Condition, Mapping[str, Any]], bool | None]
     ) -> Decision:
         """The same by another evaluation of conditions: the reference's, in tests."""
-        answers = [(rule, evaluate(rule.conditions[self.tool], env)) for _, rule in self.tests]
+        answers = [(rule, evaluate(condition, env)) for condition, rule in self.tests]
         return settle(
             [rule for rule, answer in answers if answer],
             [rule for rule, answer in answers if answer is None and not rule.monitor],
