@@ -22,6 +22,7 @@ from agents.turns import ModelAgent
 from benchmarks.bare import Said, bare_flow
 from benchmarks.measure import Cost, Figure, Lap, Report, in_turns
 from core.clock import SystemClock
+from core.people import HOME
 from core.ports import CaseView
 from core.settings import Settings
 from engine.services import Services
@@ -31,7 +32,7 @@ from graphs.returns.kind import KIND
 from graphs.returns.rehearsal import rehearse
 from graphs.state import Context
 from ledger.database import Database, Ledger
-from serving.house import DEFAULT_WORKSPACE, House, open_house, owner
+from serving.house import House, open_house, owner
 from tools.contract import Toolbelt
 from tools.fulfillment.shop import EmbeddedShop
 from tools.vision.ports import NoScorer
@@ -74,13 +75,13 @@ class Course:
                 opened = [
                     (await house.submit(person, KIND.name, payload))[0] for _, payload in self._rehearsal.requests
                 ]
-                await house.settled(DEFAULT_WORKSPACE, {case.id for case in opened})
+                await house.settled(HOME, {case.id for case in opened})
                 cost = lap.cost(len(opened))
             self._views = [
                 CaseView(id=row.id, workspace=row.workspace, kind=row.kind, subject=row.subject, payload=row.payload)
                 for row in opened
             ]
-            await house.database.read(DEFAULT_WORKSPACE, lambda ledger: self._look(ledger, house))
+            await house.database.read(HOME, lambda ledger: self._look(ledger, house))
         _checkpoints(settings.data, self.tally.counts)
         return cost
 

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 from core.errors import Forbidden
 
+HOME = "default"
+"""The workspace in which the house itself is governed: its policy, its people."""
+
 
 class Permission(StrEnum):
     SUBMIT = "submit"  # open a case, and read those that one opened
@@ -16,7 +19,7 @@ class Permission(StrEnum):
     DECIDE = "decide"  # vote; the review's reviewer sets say who counts
     OPERATE = "operate"  # pause, resume, retry, cancel
     AUDIT = "audit"  # read the audit chain
-    GOVERN = "govern"  # people, tokens, policy, models
+    GOVERN = "govern"  # ask for a change of policy or of roles; others decide on it
 
 
 _REVIEW = frozenset({Permission.READ, Permission.CLAIM, Permission.DECIDE})
@@ -25,7 +28,7 @@ ROLES: dict[str, frozenset[Permission]] = {
     "viewer": frozenset({Permission.READ}),
     "service": frozenset({Permission.SUBMIT}),
     "operator": _REVIEW | {Permission.SUBMIT, Permission.OPERATE},  # decides what the house itself asks
-    "compliance": frozenset({Permission.READ, Permission.AUDIT}),
+    "compliance": frozenset({Permission.READ, Permission.AUDIT, Permission.GOVERN}),
     "admin": frozenset({Permission.READ, Permission.AUDIT, Permission.GOVERN}),
 }
 """What each role of the house carries. Any other role is a reviewer group named by a policy file."""
@@ -37,7 +40,7 @@ class Person(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
-    workspace: str = "default"
+    workspace: str = HOME
     roles: frozenset[str] = frozenset()
 
     @property

@@ -140,3 +140,34 @@ class ProviderLog(Protocol):
     """A provider's own append-only record of what happened there, to hold against ours."""
 
     async def log(self, after: int = 0, limit: int = 1000) -> list[LoggedCall]: ...
+
+
+class Office(Protocol):
+    """Where the house governs itself: policy comes into force here, and people get their roles.
+
+    The first two only look. The others are reached by the executor alone, through the tools of a kind.
+    """
+
+    async def examine(self, change: Mapping[str, JSON]) -> dict[str, JSON]:
+        """What is to be known of a policy before it comes into force.
+
+        `change` names a kind and a version, and the `bundle` that was handed in or the `digest` of an earlier version.
+        The answer has `valid`, `signed`, `fits`, `problems`, `direction`, `from` and `summary`.
+        """
+        ...
+
+    async def person(self, name: str, case_id: str) -> dict[str, JSON]:
+        """Whether they are `known`, their `roles`, and whether they opened the case (`asked_for_themselves`)."""
+        ...
+
+    async def publish(self, change: Mapping[str, JSON], context: CallContext) -> dict[str, JSON]:
+        """Raises `ProviderRefused`. The same key again gives what came of it the first time."""
+        ...
+
+    async def grant(self, name: str, roles: Sequence[str], context: CallContext) -> dict[str, JSON]:
+        """These roles and no others; none takes the person's access away. Raises `ProviderRefused`."""
+        ...
+
+    async def find(self, key: str) -> dict[str, JSON] | None:
+        """What a call with this key did."""
+        ...

@@ -147,6 +147,8 @@ class ApprovalDetail(Wire):
     effect: str
     matches: list[RuleMatch]
     book: dict[str, str]
+    policy_since: str
+    """The version that has come into force since this was asked; empty if it is the same one."""
     facts: list[FactView]
     evidence_for: list[str]
     evidence_against: list[str]
@@ -198,3 +200,35 @@ class Status(Wire):
     waiting: int
     backlog: int
     last_event: int
+    alarms: list[str] = []
+    """What compliance or operators have to look after."""
+
+
+class PolicyVersionView(Wire):
+    version: str
+    digest: str
+    source: str
+    """installed, published, rolled_back"""
+    signed_by: list[str]
+    case_id: str
+    at: datetime
+
+
+class PolicyView(Wire):
+    """A kind's policy: the version in force, and every one that was published, newest first."""
+
+    kind: str
+    policy: str
+    version: str
+    digest: str
+    in_force: str
+    owner: str
+    rules: int
+    alarms: list[str]
+    versions: list[PolicyVersionView]
+
+
+class HandedIn(Wire):
+    """A signed policy was kept; `bundle` is what a case of governance names it by."""
+
+    bundle: str

@@ -184,6 +184,7 @@ def evidence(detail: ApprovalDetail) -> list[Section]:
         if not match.monitor and match.decides != "allow":
             why += _rule(match, said=row.reason)
     why.append(Line(f"policy {book_words(detail.book)}", Tone.QUIET))
+    why += _changed_since(detail)
     sections = [
         _section("for", [Line(f"+ {clean(each)}", Tone.GOOD) for each in detail.evidence_for] or ["nothing found"]),
         _section("against", [Line(f"- {clean(each)}", Tone.BAD) for each in detail.evidence_against] or ["nothing"]),
@@ -206,6 +207,12 @@ def evidence(detail: ApprovalDetail) -> list[Section]:
     return sections
 
 
+def _changed_since(detail: ApprovalDetail) -> list[Line]:
+    if not detail.policy_since:
+        return []
+    return [Line(f"policy changed since: {detail.policy_since} decides again before it runs", Tone.BAD)]
+
+
 def _vote_line(detail: ApprovalDetail, index: int) -> Line:
     vote = detail.votes[index]
     told = ": ".join(each for each in (vote.reason_code, clean(vote.note)) if each)
@@ -225,7 +232,7 @@ def policy(detail: ApprovalDetail) -> list[Section]:
     sections = [
         _section("rules that matched", rules or ["none: without a rule nothing runs"]),
         _section("who decides", [_asked(detail.approval)]),
-        _section("book", pairs(book)),
+        _section("book", [*pairs(book), *_changed_since(detail)]),
     ]
     if facts:
         sections.append(_section("facts (* must still hold when it runs)", pairs(facts)))

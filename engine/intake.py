@@ -31,9 +31,10 @@ class Intake:
         *,
         subject: str = "",
         request_key: str | None = None,
+        needs: Permission = Permission.SUBMIT,
     ) -> tuple[CaseRow, bool]:
         """Opens a case, or finds the one that the same request key opened. Raises `Busy`, `KeyReused`."""
-        require(person, Permission.SUBMIT)
+        require(person, needs)
 
         def open_case(ledger: Ledger) -> tuple[CaseRow, bool]:
             if ledger.cases.backlog() >= self._queue_limit:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from core.errors import CountersignError
@@ -34,6 +34,7 @@ class Sweeper:
         ring: Callable[[str, str], Awaitable[None]],
         *,
         every_s: float,
+        chores: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
         self._database = database
         self._desk = desk
@@ -41,6 +42,8 @@ class Sweeper:
         self._stream = stream
         self._ring = ring
         self._every_s = every_s
+        self._chores = chores
+        """What else has to be done now and then."""
 
     async def run(self) -> None:
         while True:
@@ -52,6 +55,8 @@ class Sweeper:
 
     async def sweep(self) -> int:
         """One round. Returns how many timers fired."""
+        for chore in self._chores:
+            await chore()
         due = await self._database.read(SYSTEM, lambda ledger: ledger.timers.due())
         for timer in due:
             await self._fire(timer)

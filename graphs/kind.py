@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from langgraph.graph import StateGraph
 from pydantic import BaseModel
@@ -19,12 +19,37 @@ from agents.procedure import Procedure
 from agents.role import Role
 from core.actions import JSON
 from core.clock import Clock
-from core.ports import FactSource
+from core.data import Fields
+from core.errors import ProviderUnavailable
+from core.people import Permission
+from core.ports import CallContext, FactSource, Office
 from core.verdicts import Fact, FactSpec
 from graphs.state import CaseState, Context
 from tools.contract import Tool
 from tools.fulfillment.ports import Dialect, Shop
 from tools.vision.ports import VisionScorer
+
+
+class NoOffice:
+    """Stands where tools are looked at, or run, and nobody governs."""
+
+    async def examine(self, change: Mapping[str, JSON]) -> dict[str, JSON]:
+        self._no()
+
+    async def person(self, name: str, case_id: str) -> dict[str, JSON]:
+        self._no()
+
+    async def publish(self, change: Mapping[str, JSON], context: CallContext) -> dict[str, JSON]:
+        self._no()
+
+    async def grant(self, name: str, roles: Sequence[str], context: CallContext) -> dict[str, JSON]:
+        self._no()
+
+    async def find(self, key: str) -> dict[str, JSON] | None:
+        self._no()
+
+    def _no(self) -> NoReturn:
+        raise ProviderUnavailable("Nobody governs here.", hint="Open a whole house.")
 
 
 @dataclass(frozen=True)
@@ -36,6 +61,8 @@ class Outside:
     clock: Clock
     attachments: Path
     """Folder of photos and other files that cases refer to."""
+    office: Office = field(default_factory=NoOffice)
+    """Where the house governs itself."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +98,11 @@ class TaskKind:
     """The call that puts a case before a person, from the question to ask."""
     outcomes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The words a case may end with, and for each the tools of which one must have run; empty for none."""
+    payload: Fields = field(default_factory=dict)
+    """What each field of the intake holds. One that is not named may hold anything, and is the customer's word."""
     evidence: Callable[[Mapping[str, Fact]], tuple[list[str], list[str]]] = lambda _facts: ([], [])
     """What speaks for and against, from the facts that policy read, in words for reviewers."""
+    opened_with: Permission = Permission.SUBMIT
+    """What it takes to open a case."""
     rehearse: Callable[[int, int, datetime], Rehearsal] | None = None
     """From a seed, a number of cases and a moment: what `countersign demo` plays."""

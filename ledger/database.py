@@ -30,6 +30,7 @@ from ledger.costs import Costs
 from ledger.effects import Effects
 from ledger.pen import Pen
 from ledger.people import People
+from ledger.policies import Policies
 from ledger.prepared import SCOPED
 from ledger.reviews import Reviews
 from ledger.tables import SYSTEM, Row
@@ -75,6 +76,10 @@ class Ledger:
     @cached_property
     def people(self) -> People:
         return People(self.session, self.now)
+
+    @cached_property
+    def policies(self) -> Policies:
+        return Policies(self.session, self.now)
 
     @cached_property
     def audit(self) -> AuditChain:

@@ -13,10 +13,10 @@ from core.errors import InvalidInput, SetupError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0001"
+HEAD = "0002"
 EMPTY = "base"
 """Before the first version: no tables at all."""
-_VERSIONS = [EMPTY, "0001"]
+_VERSIONS = [EMPTY, "0001", "0002"]
 
 
 def current(path: Path) -> str | None:

@@ -31,7 +31,7 @@ Source = Path | tuple[str, str]
 """A file, or a name for messages and the text."""
 
 _KEYS = (
-    *("policy", "version", "owner", "in_force", "approved_by", "limits", "counts", "reviewers"),
+    *("policy", "version", "replaces", "owner", "in_force", "approved_by", "limits", "counts", "reviewers"),
     *("facts_fresh_for", "if_no_rule", "rules", "never", "examples"),
 )
 _REQUIRED = ("policy", "version", "owner", "in_force", "rules")
@@ -48,6 +48,8 @@ class Book:
     digest: str
     owner: str
     in_force: InForce
+    replaces: str
+    """The version inside whose dates this one begins, if it does."""
     approved_by: tuple[str, ...]
     limits: Mapping[str, LimitRef]
     counts: Mapping[str, Count]
@@ -122,6 +124,7 @@ def read_book(source: Source, vocabulary: Vocabulary) -> Book:
     rules, never = body.rules(), body.never()
     typical, examples = ExampleReader(book, words, body.ids, names.reviewers, names.broken).read()
     name, version, owner = book.text("policy"), book.text("version"), book.text("owner")
+    replaces = book.text("replaces")
     if problems.found or in_force is None or fresh_s is None:
         raise PolicyRefused(problems.found)
     return Book(
@@ -131,6 +134,7 @@ def read_book(source: Source, vocabulary: Vocabulary) -> Book:
         digest=hashlib.sha256(data).hexdigest(),
         owner=owner,
         in_force=in_force,
+        replaces=replaces,
         approved_by=approved_by,
         limits=names.limits,
         counts=names.counts,

@@ -22,7 +22,7 @@ from agents.turns import ModelAgent
 from core.clock import Clock, SystemClock
 from core.errors import InvalidInput, NotFound
 from core.ids import new_id
-from core.people import Person
+from core.people import HOME, Person
 from core.settings import Settings
 from engine.bells import DbosBell, Doorbell, TaskBell
 from engine.checker import Checker
@@ -44,10 +44,10 @@ from graphs.state import Context
 from ledger.database import Database, Ledger, lock_folder, sqlite_database
 from ledger.migrate import migrate
 from ledger.tables import SYSTEM, CaseRow
-from policies.book import load_book
 from policies.shelf import BookJudge
 from policies.vocabulary import Vocabulary
 from serving.models.chat import chat_model
+from serving.office import PolicyOffice
 from tools.contract import Toolbelt
 from tools.fulfillment.http import HttpShop
 from tools.fulfillment.ports import Shop
@@ -56,7 +56,6 @@ from tools.vision.ports import NoScorer
 
 _SETTLE_S = 0.1
 """Between two looks at whether cases have settled, while there is news all the time."""
-DEFAULT_WORKSPACE = "default"
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,10 @@ class House:
     kinds: Mapping[str, TaskKind]
     tools: Toolbelt
     tools_of: Mapping[str, frozenset[str]]
+    words: Mapping[str, Vocabulary]
+    """What each kind's policy may speak of."""
     judge: BookJudge
+    office: PolicyOffice
     intake: Intake
     desk: ReviewDesk
     sweeper: Sweeper
@@ -96,7 +98,12 @@ class House:
                 f"{path or kind}: {first['msg']}", field=path, hint="Correct it and send it again.", problems=problems
             ) from error
         return await self.intake.submit(
-            person, kind, request.model_dump(mode="json"), subject=found.subject(request), request_key=request_key
+            person,
+            kind,
+            request.model_dump(mode="json"),
+            subject=found.subject(request),
+            request_key=request_key,
+            needs=found.opened_with,
         )
 
     async def settled(self, workspace: str, case_ids: set[str]) -> None:
@@ -137,8 +144,10 @@ async def open_house(
         shop = shop or _shop(settings, kinds, clock)
         attachments = settings.data / "attachments"
         attachments.mkdir(exist_ok=True)
-        outside = Outside(shop, NoScorer(), clock, attachments)
-        house, segments = _build(settings, database, outside, kinds, model, saver, bell, worker, ledger_on)
+        office = PolicyOffice(database)
+        outside = Outside(shop, NoScorer(), clock, attachments, office)
+        house, segments = _build(settings, database, outside, office, kinds, model, saver, bell, worker, ledger_on)
+        await office.open(house.words, {name: _book(settings, kind) for name, kind in kinds.items()})
         await database.write(SYSTEM, lambda ledger: _bury_the_dead(ledger, worker))
         await house._bell.start(segments.work)
         house._background.append(asyncio.create_task(house.sweeper.run()))
@@ -161,6 +170,7 @@ def _build(
     settings: Settings,
     database: Database,
     outside: Outside,
+    office: PolicyOffice,
     kinds: Mapping[str, TaskKind],
     model: BaseChatModel | None,
     saver: InlineSqliteSaver,
@@ -170,11 +180,7 @@ def _build(
 ) -> tuple[House, Segments]:
     belts = {name: Toolbelt(kind.tools(outside)) for name, kind in kinds.items()}
     tools = Toolbelt.joined(belts.values())
-    books = {
-        name: load_book(_book(settings, kind), Vocabulary.of(name, belts[name].specs(), kind.fact_specs))
-        for name, kind in kinds.items()
-    }
-    judge = BookJudge(books)
+    judge = office.judge
     stream, rates = Stream(), RateCard()
     journal = Journal(database, stream, rates)
     gate = Gate(database, tools, judge, {name: kind.facts(outside) for name, kind in kinds.items()}, journal, stream)
@@ -209,10 +215,14 @@ def _build(
         kinds=kinds,
         tools=tools,
         tools_of={name: frozenset(belt.specs()) for name, belt in belts.items()},
+        words={name: Vocabulary.of(name, belt.specs(), kinds[name].fact_specs) for name, belt in belts.items()},
         judge=judge,
+        office=office,
         intake=Intake(database, stream, doorbell.ring, queue_limit=settings.engine.queue_limit),
         desk=desk,
-        sweeper=Sweeper(database, desk, executor, stream, doorbell.ring, every_s=settings.engine.sweep_s),
+        sweeper=Sweeper(
+            database, desk, executor, stream, doorbell.ring, every_s=settings.engine.sweep_s, chores=[office.keep]
+        ),
         stream=stream,
         checker=Checker(database, outside.shop, tools),
         attachments=outside.attachments,
@@ -248,4 +258,4 @@ def _bury_the_dead(ledger: Ledger, worker: str) -> None:
 def owner(settings: Settings) -> Person:
     """Whoever runs the process on this machine: may do everything but approve what a policy gives to others."""
     name = os.environ.get("USER") or "local"
-    return Person(id=name, workspace=DEFAULT_WORKSPACE, roles=frozenset({"admin", "operator"}))
+    return Person(id=name, workspace=HOME, roles=frozenset({"admin", "operator"}))

@@ -12,6 +12,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lint": (f"{_HERE}.lint:lint", "Check policy files: every mistake with its line and column."),
     "test": (f"{_HERE}.examples:try_examples", "Run the examples of policy files."),
     "explain": (f"{_HERE}.explain:explain_action", "Say what a policy decides on one action, and why."),
+    "sign": (f"{_SERVING}.policy_keys:sign", "Sign a policy."),
+    "publish": (f"{_SERVING}.policy_publish:publish", "Ask for a signed policy to come into force."),
+    "rollback": (f"{_SERVING}.policy_publish:rollback", "Ask for an earlier version to come into force again."),
+    "history": (f"{_SERVING}.policy_publish:history", "Every version that was in force, and how it came."),
+    "keygen": (f"{_SERVING}.policy_keys:keygen", "Make a key to sign policy with."),
+    "trust": (f"{_SERVING}.policy_keys:trust", "Whose keys may sign policy."),
 }
 
 

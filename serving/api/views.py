@@ -149,6 +149,7 @@ def approval_detail(house: House, ledger: Ledger, review: ReviewRow) -> Approval
         effect=action.effect,
         matches=matches,
         book={key: str(value) for key, value in review.book.items()},
+        policy_since=_policy_since(house, ledger, case.kind, str(review.book.get("digest", ""))),
         facts=[
             FactView(
                 path=path,
@@ -169,6 +170,11 @@ def approval_detail(house: House, ledger: Ledger, review: ReviewRow) -> Approval
         payload=case.payload,
         plan=plan(ledger, case.id),
     )
+
+
+def _policy_since(house: House, ledger: Ledger, kind: str, digest: str) -> str:
+    present = house.judge.book(kind, ledger.now)
+    return f"{present.policy} {present.version}" if digest and present.digest != digest else ""
 
 
 def trace_entry(row: TraceRow) -> TraceEntry:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from core.actions import JSON
 from core.errors import OutcomeUnknown, ProviderUnavailable, SetupError
 from core.problems import error_of
-from core.wire import CaseDetail, CaseSummary, Page, SubmitCase, TraceEntry
+from core.wire import CaseDetail, CaseSummary, HandedIn, Page, PolicyView, SubmitCase, TraceEntry
 from serving.local import local_connection
 
 M = TypeVar("M", bound=BaseModel)
@@ -54,6 +54,13 @@ class ApiClient:
         headers = {"Idempotency-Key": key} | ({"Prefer": f"wait={wait_s}"} if wait_s else {})
         response = self._send("POST", "/cases", json=body, headers=headers, timeout=_TIMEOUT_S + wait_s)
         return _read(CaseDetail, response.text), response.status_code != 202
+
+    def hand_in(self, bundle: Mapping[str, JSON]) -> str:
+        """Hands a signed policy in, without any force; the digest that a case names it by."""
+        return _read(HandedIn, self._send("POST", "/policies/drafts", json=dict(bundle)).text).bundle
+
+    def policies(self) -> list[PolicyView]:
+        return [_read(PolicyView, json.dumps(each)) for each in self._send("GET", "/policies").json()]
 
     def attach(self, content: bytes) -> str:
         """Keeps a file there; what it is to be called in a payload."""

@@ -132,6 +132,7 @@ class DeskServer:
             effect="irreversible",
             matches=[RuleMatch(rule="R-12", decides="review", reason="Above 250.00 USD", cite="Returns policy 4.2")],
             book={"policy": "returns", "version": "7", "digest": "7f3c2a9190ab"},
+            policy_since="",
             facts=[FactView(path="photo.score", value="0.83", source="vision", at=self.now, witnessed=True)],
             evidence_for=["2 photos, damage 0.83 (at least 0.70)"],
             evidence_against=["Carrier has a signature", "No camera data in the photos"],

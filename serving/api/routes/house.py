@@ -59,6 +59,7 @@ async def status(house: Rooms, person: Reader) -> Status:
             waiting=ledger.reviews.waiting(),
             backlog=ledger.cases.backlog(),
             last_event=ledger.trace.last(),
+            alarms=house.office.alarms(ledger.now),
         )
 
     return await house.database.read(person.workspace, read)

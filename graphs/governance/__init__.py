@@ -1,0 +1,1 @@
+"""The kind of task by which the house governs itself."""

@@ -1,0 +1,81 @@
+"""Published policy, version by version, and the keys of its signers"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+import ledger.tables
+
+revision = "0002"
+down_revision = "0001"
+
+APPEND_ONLY = {
+    "policy": "id = NEW.id OR key = NEW.key",
+    "policy_draft": "digest = NEW.digest",
+}
+"""With what a new row would have to agree in order to replace an older one."""
+
+
+def upgrade() -> None:
+    op.create_table(
+        "policy",
+        sa.Column("workspace", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("kind", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("version", sa.String(length=100), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("source", sa.String(length=16), nullable=False),
+        sa.Column("follows", sa.String(length=64), nullable=False),
+        sa.Column("signatures", sa.JSON(), nullable=False),
+        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("case_id", sa.String(length=40), nullable=False),
+        sa.Column("at", ledger.tables.UtcTime(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("key"),
+    )
+    with op.batch_alter_table("policy", schema=None) as batch_op:
+        batch_op.create_index("policy_by_kind", ["kind", "id"], unique=False)
+
+    op.create_table(
+        "policy_draft",
+        sa.Column("workspace", sa.String(length=64), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("body", sa.JSON(), nullable=False),
+        sa.Column("by", sa.String(length=64), nullable=False),
+        sa.Column("at", ledger.tables.UtcTime(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("digest"),
+    )
+    op.create_table(
+        "signing_key",
+        sa.Column("workspace", sa.String(length=64), nullable=False),
+        sa.Column("public", sa.String(length=100), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("added_at", ledger.tables.UtcTime(length=32), nullable=False),
+        sa.Column("revoked_at", ledger.tables.UtcTime(length=32), nullable=True),
+        sa.PrimaryKeyConstraint("public"),
+    )
+    if op.get_bind().dialect.name != "sqlite":
+        return
+    for table, taken in APPEND_ONLY.items():
+        for change in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER {table}_is_append_only_{change.lower()} BEFORE {change} ON {table} "
+                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )
+        op.execute(
+            f"CREATE TRIGGER {table}_is_append_only_replace BEFORE INSERT ON {table} "
+            f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {taken}) "
+            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        )
+
+
+def downgrade() -> None:
+    op.drop_table("signing_key")
+    op.drop_table("policy_draft")
+    with op.batch_alter_table("policy", schema=None) as batch_op:
+        batch_op.drop_index("policy_by_kind")
+
+    op.drop_table("policy")

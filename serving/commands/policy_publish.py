@@ -1,0 +1,121 @@
+"""`countersign policy publish | rollback | history`: what is in force, and how that changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from core.console import echo_json
+from core.errors import NotFound
+from core.ids import new_id
+from core.people import HOME
+from core.settings import load_settings
+from core.wire import CaseDetail
+from policies.bundle import read_bundle
+from policies.commands import asking
+from serving.commands.client import ApiClient
+from serving.commands.ledger_access import opened
+
+KIND = "governance"
+_WAIT_S = 60
+
+_data = click.option(
+    "--data", type=click.Path(path_type=Path), help="Data folder of the server.  [default: the settings' one]"
+)
+_note = click.option("--note", default="", help="Why, for those who approve.")
+
+
+@click.command()
+@click.argument("bundle", type=asking.existing)
+@_note
+@_data
+@asking.as_json
+def publish(bundle: Path, note: str, data: Path | None, as_json: bool) -> None:
+    """Ask for a signed policy to come into force. People decide: one if it is proved to be no easier, else two.
+
+    Whoever asks has no vote. Exit 0: it waits for people, or is in force. 1: it was refused.
+
+    \b
+    Example:  countersign policy publish returns.signed.json --note "Change 118"
+    """
+    signed = read_bundle(bundle)
+    with ApiClient.of(data or load_settings().data) as client:
+        handed_in = client.hand_in(signed.model_dump(mode="json"))
+        change = {"kind": signed.manifest.kind, "version": signed.manifest.version, "bundle": handed_in, "note": note}
+        found, _ = client.submit(KIND, {"do": "policy.publish", "change": change}, new_id("cli"), _WAIT_S)
+    _tell(found, as_json)
+
+
+@click.command()
+@click.argument("kind")
+@click.argument("version")
+@_note
+@_data
+@asking.as_json
+def rollback(kind: str, version: str, note: str, data: Path | None, as_json: bool) -> None:
+    """Ask for an earlier VERSION of KIND to come into force again. People decide, as for any change.
+
+    It ends the present version, and those that were still to come.
+
+    \b
+    Example:  countersign policy rollback returns 2026.11-2 --note "The new limit lets too much through"
+    """
+    with ApiClient.of(data or load_settings().data) as client:
+        versions = next((each.versions for each in client.policies() if each.kind == kind), None)
+        if versions is None:
+            raise NotFound(f"There is no policy for '{kind}'.", hint="countersign policy history shows them.")
+        row = next((each for each in versions if each.version == version), None)
+        if row is None:
+            known = ", ".join(dict.fromkeys(each.version for each in versions))
+            raise NotFound(f"There is no version '{version}' of {kind}.", hint=f"There are: {known}.")
+        change = {"kind": kind, "version": version, "digest": row.digest, "note": note}
+        found, _ = client.submit(KIND, {"do": "policy.roll_back", "change": change}, new_id("cli"), _WAIT_S)
+    _tell(found, as_json)
+
+
+def _tell(found: CaseDetail, as_json: bool) -> None:
+    case = found.case
+    if as_json:
+        echo_json(found.model_dump(mode="json"))
+    elif case.waiting_for:
+        click.echo(f"{case.id} waits for {', '.join(case.waiting_for)}.")
+        for approval in found.approvals:
+            click.echo(f"  {approval.described}: {approval.reason}")
+        click.echo("They decide in the desk: countersign desk", err=True)
+    else:
+        click.echo(f"{case.id}: {case.outcome or case.status}. {found.summary}".rstrip())
+    if case.outcome and case.outcome != "changed":
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("kind", required=False, default="")
+@click.option("--text", "version", metavar="VERSION", help="Print that version's file instead.")
+@_data
+@asking.as_json
+def history(kind: str, version: str | None, data: Path | None, as_json: bool) -> None:
+    """Every version that was published, newest first, by whom it was signed, and by which case it came.
+
+    \b
+    Example:
+      countersign policy history returns
+      countersign policy history returns --text 2026.11-2 > returns.yaml
+    """
+    if version and not kind:
+        raise click.UsageError("--text needs a kind: countersign policy history KIND --text VERSION")
+    with opened(data or load_settings().data) as database:
+        if version:
+            row = database.transact(HOME, lambda ledger: ledger.policies.version(kind, str(version)), writes=False)
+            click.echo(row.text, nl=False)
+            return
+        rows = database.transact(HOME, lambda ledger: ledger.policies.published(kind), writes=False)
+    if not rows:
+        raise NotFound(f"No policy{f' for {kind}' if kind else ''} was ever in force here.", hint="Check --data.")
+    if as_json:
+        echo_json([row.model_dump(exclude={"text", "workspace"}) for row in reversed(rows)])
+        return
+    for row in reversed(rows):
+        who = ", ".join(str(each["name"]) for each in row.signatures) or "nobody"
+        came = f"signed by {who}, {row.case_id}" if row.source == "published" else row.source.replace("_", " ")
+        click.echo(f"{row.at:%Y-%m-%d %H:%M}  {row.kind:14} {row.version:14} {row.digest[:12]}  {came}")
