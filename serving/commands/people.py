@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from core.console import echo_json
+from core.ids import new_id
 from core.people import ROLES, Person
 from core.settings import load_settings
+from serving.commands import governed
+from serving.commands.client import ApiClient
 from serving.commands.ledger_access import opened
 
 if TYPE_CHECKING:
@@ -73,6 +76,28 @@ def add(name: str, roles: tuple[str, ...], days: int | None, data: Path | None) 
         token = database.transact(_ME.workspace, work)
     click.echo(f"{name} is {', '.join(sorted(roles))}. The token is shown only now:", err=True)
     click.echo(token)
+
+
+@people.command("grant")
+@_name
+@click.option("--role", "roles", multiple=True, help="All the roles that they have then; none ends their access.")
+@click.option("--note", default="", help="Why, for those who approve.")
+@_data
+@_as_json
+def grant(name: str, roles: tuple[str, ...], note: str, data: Path | None, as_json: bool) -> None:
+    """Ask for NAME to have these roles and no others, on a running server. People decide; who asks has no vote.
+
+    `countersign people add` is for whoever holds the data folder, to set the house up.
+
+    \b
+    Example:  countersign people grant anna --role returns_reviewer --note "Joined the desk in May"
+    """
+    change = {"person": name, "roles": list(roles), "note": note}
+    with ApiClient.of(_folder(data)) as client:
+        found, _ = client.submit(
+            governed.KIND, {"do": "people.grant", "change": change}, new_id("cli"), governed.WAIT_S
+        )
+    governed.tell(found, as_json)
 
 
 @people.command("token")

@@ -11,14 +11,11 @@ from core.errors import NotFound
 from core.ids import new_id
 from core.people import HOME
 from core.settings import load_settings
-from core.wire import CaseDetail
 from policies.bundle import read_bundle
 from policies.commands import asking
+from serving.commands import governed
 from serving.commands.client import ApiClient
 from serving.commands.ledger_access import opened
-
-KIND = "governance"
-_WAIT_S = 60
 
 _data = click.option(
     "--data", type=click.Path(path_type=Path), help="Data folder of the server.  [default: the settings' one]"
@@ -43,8 +40,10 @@ def publish(bundle: Path, note: str, data: Path | None, as_json: bool) -> None:
     with ApiClient.of(data or load_settings().data) as client:
         handed_in = client.hand_in(signed.model_dump(mode="json"))
         change = {"kind": signed.manifest.kind, "version": signed.manifest.version, "bundle": handed_in, "note": note}
-        found, _ = client.submit(KIND, {"do": "policy.publish", "change": change}, new_id("cli"), _WAIT_S)
-    _tell(found, as_json)
+        found, _ = client.submit(
+            governed.KIND, {"do": "policy.publish", "change": change}, new_id("cli"), governed.WAIT_S
+        )
+    governed.tell(found, as_json)
 
 
 @click.command()
@@ -70,23 +69,10 @@ def rollback(kind: str, version: str, note: str, data: Path | None, as_json: boo
             known = ", ".join(dict.fromkeys(each.version for each in versions))
             raise NotFound(f"There is no version '{version}' of {kind}.", hint=f"There are: {known}.")
         change = {"kind": kind, "version": version, "digest": row.digest, "note": note}
-        found, _ = client.submit(KIND, {"do": "policy.roll_back", "change": change}, new_id("cli"), _WAIT_S)
-    _tell(found, as_json)
-
-
-def _tell(found: CaseDetail, as_json: bool) -> None:
-    case = found.case
-    if as_json:
-        echo_json(found.model_dump(mode="json"))
-    elif case.waiting_for:
-        click.echo(f"{case.id} waits for {', '.join(case.waiting_for)}.")
-        for approval in found.approvals:
-            click.echo(f"  {approval.described}: {approval.reason}")
-        click.echo("They decide in the desk: countersign desk", err=True)
-    else:
-        click.echo(f"{case.id}: {case.outcome or case.status}. {found.summary}".rstrip())
-    if case.outcome and case.outcome != "changed":
-        raise click.exceptions.Exit(1)
+        found, _ = client.submit(
+            governed.KIND, {"do": "policy.roll_back", "change": change}, new_id("cli"), governed.WAIT_S
+        )
+    governed.tell(found, as_json)
 
 
 @click.command()
