@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
+from core.actions import JSON
 from core.console import echo_json
+from core.ids import new_id
 from core.wire import CaseDetail
+from serving.commands.client import ApiClient
 
 KIND = "governance"
-WAIT_S = 60
+_WAIT_S = 60
 """How long a command waits until the case has settled: proofs take a second or two."""
+
+
+def ask(client: ApiClient, do: str, change: Mapping[str, JSON]) -> CaseDetail:
+    """Opens the case that carries a change before people."""
+    found, _ = client.submit(KIND, {"do": do, "change": dict(change)}, new_id("cli"), _WAIT_S)
+    return found
 
 
 def tell(found: CaseDetail, as_json: bool) -> None:

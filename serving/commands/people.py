@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from core.console import echo_json
-from core.ids import new_id
 from core.people import ROLES, Person
 from core.settings import load_settings
 from serving.commands import governed

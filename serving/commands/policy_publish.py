@@ -8,7 +8,6 @@ import click
 
 from core.console import echo_json
 from core.errors import NotFound
-from core.ids import new_id
 from core.people import HOME
 from core.settings import load_settings
 from policies.bundle import read_bundle
