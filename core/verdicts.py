@@ -22,6 +22,15 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class Source(StrEnum):
+    """Who gave an argument first. In the order of trust, the most trusted first."""
+
+    RECORD = "record"  # a system of record: what a tool answered, or who is signed in
+    PERSON = "person"  # a person changed it
+    CUSTOMER = "customer"  # the customer wrote it
+    MODEL = "model"  # nobody: the model made it up
+
+
 class Fact(_Frozen):
     """One thing known about an action, from a system of record, never from the model's word."""
 

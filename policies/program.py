@@ -47,7 +47,7 @@ class Program:
             tests,
             {term.path: term.constant for term in used},
             tuple(term for term in used if term.origin is Origin.ARGS),
-            tuple(term for term in used if term.origin in (Origin.FACT, Origin.COUNT)),
+            tuple(term for term in used if term.origin in (Origin.FACT, Origin.COUNT, Origin.GATE)),
             compiled(tests),
         )
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from core.verdicts import FactType, ReviewerSet
 from policies.clauses import Decides, Never, Rule
 from policies.conditions import AllOf, Condition, Const, Holds, Not
 from policies.document import Items, Node, Scalar
+from policies.folding import constants, folded, settled
 from policies.lexer import ConditionError, tokens
 from policies.parser import Scope, parse
 from policies.problems import At, Problems, suggest
 from policies.reading import Fields
 from policies.sections import Names
-from policies.vocabulary import Vocabulary
+from policies.vocabulary import ALL, Vocabulary
 
 MAX_RULES = 5_000
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,39}")
+_Mistake = tuple[At, str, str]
+_OF_ALL = "A rule for all tools may ask only what every tool knows."
 _RULE_KEYS = ("id", "mode", "tools", "decide", "when", "unless", "reason", "cite")
 
 
@@ -115,34 +118,48 @@ class Body:
                 found.append(Never(conditions, clause.text("why"), clause.table.at))
         return tuple(found)
 
-    def _tools(self, clause: Fields) -> list[str]:
+    def _tools(self, clause: Fields) -> tuple[list[str], bool]:
+        """The tools that are named, and whether all of the kind's are meant."""
         found: list[str] = []
-        for scalar in clause.scalars("tools"):
+        scalars = clause.scalars("tools")
+        if len(scalars) == 1 and scalars[0].text == ALL:
+            return self.vocabulary.own, True
+        for scalar in scalars:
             if scalar.text not in self.vocabulary.tools:
                 clause.say(scalar.at, f"unknown tool '{scalar.text}'", suggest(scalar.text, self.vocabulary.tools))
             elif scalar.text in found:
                 clause.say(scalar.at, f"the tool '{scalar.text}' is there twice", "Name it once.")
             else:
                 found.append(scalar.text)
-        return found
+        return found, False
 
     def _conditions(self, clause: Fields, key: str) -> dict[str, Condition]:
         """A tree for each tool; none where anything was reported."""
         before = len(self.problems.found)
-        tools = self._tools(clause)
+        tools, every = self._tools(clause)
         when, unless = clause.scalars(key), clause.scalar("unless") if key == "when" else None
         parts = [(scalar, False) for scalar in when] + ([(unless, True)] if unless else [])
         trees: dict[str, list[Condition]] = {tool: [] for tool in tools}
         for scalar, negated in parts:
-            for tool, condition in self._parsed(clause, scalar, tools):
+            for tool, condition in self._parsed(clause, scalar, tools, every):
                 trees[tool].append(Not(condition, scalar.at) if negated else condition)
         if len(self.problems.found) > before or any(len(found) < len(parts) for found in trees.values()):
             return {}
-        return {tool: _joined(found, clause.table.at) for tool, found in trees.items()}
+        whole = {tool: _joined(found, clause.table.at) for tool, found in trees.items()}
+        return self._possible(clause, key, whole)
 
-    def _parsed(self, clause: Fields, scalar: Scalar, tools: list[str]) -> Iterator[tuple[str, Condition]]:
+    def _possible(self, clause: Fields, key: str, trees: dict[str, Condition]) -> dict[str, Condition]:
+        """Without what never changes, and without the tools for which it can never hold."""
+        tools = self.vocabulary.tools
+        trees = {tool: folded(tree, constants(tools[tool])) for tool, tree in trees.items()}
+        left = {tool: tree for tool, tree in trees.items() if settled(tree) is not False}
+        if trees and not left:
+            clause.say(clause.table.at, f"'{key}' holds for none of its tools, ever", "Remove it, or name other tools.")
+        return left
+
+    def _parsed(self, clause: Fields, scalar: Scalar, tools: list[str], every: bool) -> Iterator[tuple[str, Condition]]:
         """The condition for each tool; the same mistake is reported once, with all the tools it concerns."""
-        found: dict[tuple[At, str, str], list[str]] = {}
+        found: dict[_Mistake, list[str]] = {}
         try:
             read = tokens(scalar)
             for tool in tools:
@@ -156,10 +173,22 @@ class Body:
                     yield tool, condition
         except ConditionError as error:
             clause.say(error.at, error.message, error.hint)
+        if every:
+            found = _of_all(found, len(tools))
         for (at, message, hint), concerned in found.items():
             named = ", ".join(f"'{tool}'" for tool in concerned)
             plural = "s" if len(concerned) > 1 else ""
             self.problems.add(at, f"{clause.where}, tool{plural} {named}: {message}", hint)
+
+
+def _of_all(found: Mapping[_Mistake, list[str]], tools: int) -> dict[_Mistake, list[str]]:
+    """Each mistake once, with all the tools it concerns. Where some tools are right, it is no slip of the pen."""
+    concerned: dict[tuple[At, str], list[str]] = {}
+    hints: dict[tuple[At, str], str] = {}
+    for (at, message, hint), of in found.items():
+        concerned.setdefault((at, message), []).extend(of)
+        hints.setdefault((at, message), hint)
+    return {(*key, hints[key] if len(of) == tools else _OF_ALL): of for key, of in concerned.items()}
 
 
 def _joined(parts: list[Condition], at: At) -> Condition:

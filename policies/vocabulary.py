@@ -17,8 +17,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from core.actions import Effect, Egress, ToolSpec
+from core.data import DataClass
+from core.model_call import MODEL_CALL, SPEC, Hosting, ModelCall
 from core.money import Money
-from core.verdicts import FactSpec, FactType, FactValue
+from core.verdicts import FactSpec, FactType, FactValue, Source
 
 Read = Callable[[Any], FactValue]
 """Takes typed arguments, gives the value at a path, or None."""
@@ -28,6 +30,7 @@ class Origin(StrEnum):
     ARGS = "args"  # what the model wrote
     FACT = "fact"  # from a system of record
     COUNT = "count"  # from our own records
+    GATE = "gate"  # where an argument came from, as the gate found out
     HOUSE = "house"  # the tool and the kind themselves
 
 
@@ -69,6 +72,11 @@ class Term:
 
 Terms = Mapping[str, Term]
 
+ALL = "all"
+"""Stands for every tool of the kind in a rule's `tools`."""
+_RESERVED = ("args.", "tool.", "model.", "data.")
+_SOURCES = tuple(source.value for source in Source)
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -76,19 +84,23 @@ class Vocabulary:
 
     kind: str
     specs: Mapping[str, ToolSpec[Any]]
+    """Of the kind's tools, and of the house's own `model.call`."""
     tools: Mapping[str, Terms]
 
     @classmethod
     def of(cls, kind: str, specs: Mapping[str, ToolSpec[Any]], facts: Iterable[FactSpec]) -> Vocabulary:
         """Raises `ValueError` where the kind's own declarations contradict each other."""
+        if ALL in specs or specs.get(MODEL_CALL, SPEC) is not SPEC:
+            raise ValueError(f"a tool of kind {kind} has a name of the house's: {ALL} or {MODEL_CALL}")
+        own = {name: spec for name, spec in specs.items() if name != MODEL_CALL}
         declared: dict[str, FactSpec] = {}
         for fact in facts:
-            ours = fact.path.startswith(("args.", "tool.")) or fact.path == "case.kind"
+            ours = fact.path.startswith(_RESERVED) or fact.path == "case.kind"
             if fact.path in declared or ours or "." not in fact.path:
                 raise ValueError(f"the fact {fact.path!r} of kind {kind} needs a dotted path of its own")
             if (fact.type is FactType.CHOICE) != bool(fact.choices):
                 raise ValueError(f"the fact {fact.path!r} of kind {kind} is a choice exactly if it has choices")
-            if unknown := set(fact.tools) - set(specs):
+            if unknown := set(fact.tools) - set(own):
                 raise ValueError(f"the fact {fact.path!r} of kind {kind} names unknown tools: {sorted(unknown)}")
             declared[fact.path] = fact
         tools = {
@@ -99,14 +111,23 @@ class Vocabulary:
                 for fact in declared.values()
                 if not fact.tools or name in fact.tools
             }
-            for name, spec in specs.items()
+            for name, spec in own.items()
         }
-        return cls(kind, dict(specs), tools)
+        model_terms = {term.path: term for term in _model_terms()}
+        return cls(kind, own | {MODEL_CALL: SPEC}, tools | {MODEL_CALL: _house_terms(kind, SPEC) | model_terms})
+
+    @property
+    def own(self) -> list[str]:
+        """The kind's tools, which `all` stands for."""
+        return [name for name in self.tools if name != MODEL_CALL]
 
     def with_terms(self, extra: Mapping[str, Iterable[Term]]) -> Vocabulary:
-        """The same, with more terms for each tool: the counts of a book."""
-        tools = {name: {**terms, **{t.path: t for t in extra.get(name, ())}} for name, terms in self.tools.items()}
-        return replace(self, tools=tools)
+        """The same, with more terms for each of the kind's tools: the counts of a book.
+
+        A model's call gets none, so that its verdict hangs on the book, the day and the call alone.
+        """
+        more = {name: {term.path: term for term in extra.get(name, ())} for name in self.own}
+        return replace(self, tools={name: {**terms, **more.get(name, {})} for name, terms in self.tools.items()})
 
 
 def _house_terms(kind: str, spec: ToolSpec[Any]) -> dict[str, Term]:
@@ -135,8 +156,31 @@ def _house_terms(kind: str, spec: ToolSpec[Any]) -> dict[str, Term]:
     return {term.path: term for term in terms}
 
 
+def _model_terms() -> Iterable[Term]:
+    """What a rule may ask of a model's call."""
+
+    def term(path: str, kind: FactType, doc: str, read: Callable[[ModelCall], FactValue], *choices: str) -> Term:
+        return Term(path, kind, Origin.ARGS, doc, choices, read)
+
+    yield term("model.name", FactType.TEXT, "The model, as its server calls it.", lambda call: call.model.name)
+    hosting = tuple(each.value for each in Hosting)
+    told = "Whose machine it runs on."
+    yield term("model.hosting", FactType.CHOICE, told, lambda call: call.model.hosting.value, *hosting)
+    told = "Where its data is processed; missing where the settings do not tell."
+    yield term("model.region", FactType.TEXT, told, lambda call: call.model.region or None)
+    for each in DataClass:
+        yield term(f"data.{each.value}", FactType.BOOLEAN, each.doc, _shows(each))
+
+
+def _shows(data: DataClass) -> Callable[[ModelCall], bool]:
+    return lambda call: data in call.classes
+
+
 def args_terms(model: type[BaseModel]) -> dict[str, Term]:
-    """Every path of an args model: nested models dotted, `.count` of lists, `.length` of text."""
+    """Every path of an args model: nested models dotted, `.count` of lists, `.length` of text, `.source` of all these.
+
+    Where a nested model has a field of the name `source`, that field is what the path says.
+    """
     return {term.path: term for term in _fields(model, "args", lambda args: args, ())}
 
 
@@ -145,6 +189,10 @@ def _fields(model: type[BaseModel], prefix: str, holder: Read, seen: tuple[type,
         return
     for name, info in model.model_fields.items():
         yield from _terms(info.annotation, f"{prefix}.{name}", _getter(holder, name), (*seen, model))
+
+
+def _source(path: str) -> Term:
+    return Term(f"{path}.source", FactType.CHOICE, Origin.GATE, "Who gave it, first of all.", _SOURCES)
 
 
 def _getter(holder: Read, name: str) -> Read:
@@ -173,16 +221,20 @@ def _terms(annotation: Any, path: str, read: Read, seen: tuple[type, ...]) -> It
     if origin is Literal and all(isinstance(word, str) for word in get_args(annotation)):
         yield term(FactType.CHOICE, get_args(annotation))
     elif origin in (list, tuple, set, frozenset, dict):
+        yield _source(path)
         yield Term(f"{path}.count", FactType.INTEGER, Origin.ARGS, "How many there are.", read=_sized(read))
     elif not isinstance(annotation, type):
         return  # a union of several types, or something else that no rule can compare
     elif issubclass(annotation, Money):
+        yield _source(path)
         yield term(FactType.MONEY)
     elif issubclass(annotation, BaseModel):
+        yield _source(path)  # a field of this name comes after it, and wins
         yield from _fields(annotation, path, read, seen)
     elif issubclass(annotation, StrEnum):
         yield term(FactType.CHOICE, tuple(member.value for member in annotation))
     elif issubclass(annotation, str):
+        yield _source(path)
         yield term(FactType.TEXT)
         yield Term(f"{path}.length", FactType.INTEGER, Origin.ARGS, "Characters in it.", read=_sized(read))
     else:

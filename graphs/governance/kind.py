@@ -6,6 +6,7 @@ from agents.governance.intake import GovernanceRequest
 from agents.governance.procedure import CarryOut
 from agents.governance.role import ROLE
 from core.actions import JSON
+from core.data import DataClass, field
 from core.people import Permission
 from graphs.catalog import book_of
 from graphs.flow import standard_flow
@@ -42,5 +43,6 @@ KIND = TaskKind(
     build=standard_flow,
     handover=_handover,
     outcomes=_ENDINGS,
+    payload={"do": field(DataClass.INTERNAL), "change": field(DataClass.INTERNAL)},
     evidence=evidence,
 )

@@ -6,6 +6,7 @@ from agents.returns.intake import ReturnRequest
 from agents.returns.procedure import ReturnsProcedure
 from agents.returns.role import ROLE
 from core.actions import JSON
+from core.data import DataClass, field
 from graphs.catalog import book_of
 from graphs.kind import TaskKind
 from graphs.returns.graph import build
@@ -48,6 +49,16 @@ KIND = TaskKind(
         "declined": frozenset({"returns.decline", "messages.send"}),
         "handed_over": frozenset(),
         "not_found": frozenset(),
+    },
+    payload={
+        "customer_id": field(DataClass.INTERNAL, vouched=True),
+        "order_id": field(DataClass.INTERNAL),
+        "letter": field(DataClass.FREE_TEXT),
+        "photos": field(DataClass.PHOTO),
+        "lines": field(DataClass.INTERNAL),
+        "wants": field(DataClass.INTERNAL),
+        "channel": field(DataClass.PUBLIC),
+        "language": field(DataClass.PUBLIC),
     },
     evidence=evidence,
     rehearse=rehearse,

@@ -6,6 +6,7 @@ from agents.tau2_retail.intake import RetailRequest
 from agents.tau2_retail.procedure import HAND_OVER, HandOver
 from agents.tau2_retail.role import ROLE
 from core.actions import JSON
+from core.data import DataClass, field
 from graphs.catalog import book_of
 from graphs.kind import TaskKind
 from graphs.tau2_retail.graph import build
@@ -36,4 +37,9 @@ KIND = TaskKind(
     book=book_of("tau2_retail"),
     build=build,
     handover=_handover,
+    payload={
+        "user_id": field(DataClass.PERSONAL, vouched=True),  # it has the user's name in it
+        "request": field(DataClass.FREE_TEXT),
+        "reference": field(DataClass.INTERNAL),
+    },
 )
