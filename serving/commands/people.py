@@ -93,9 +93,7 @@ def grant(name: str, roles: tuple[str, ...], note: str, data: Path | None, as_js
     """
     change = {"person": name, "roles": list(roles), "note": note}
     with ApiClient.of(_folder(data)) as client:
-        found, _ = client.submit(
-            governed.KIND, {"do": "people.grant", "change": change}, new_id("cli"), governed.WAIT_S
-        )
+        found = governed.ask(client, "people.grant", change)
     governed.tell(found, as_json)
 
 

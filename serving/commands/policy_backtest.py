@@ -29,7 +29,7 @@ from serving.commands.ledger_access import opened
 _AGO = re.compile(r"([1-9]\d{0,3})d")
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[datetime]):
     """A day such as 2026-10-01, a moment with its offset, or so many days ago, as 30d."""
 
     name = "day"
@@ -84,10 +84,6 @@ def backtest(
     vocabulary = asking.vocabulary(new, kind)
     book = read_book(new, vocabulary)
     found = on_record(book, [read_book(path, vocabulary) for path in old], vocabulary, data, since, until)
-    if page:
-        from policies.backtest.page import write
-
-        write(page, book, found)
     if as_json:
         echo_json(found.as_json())
     else:

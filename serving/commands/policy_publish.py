@@ -39,9 +39,7 @@ def publish(bundle: Path, note: str, data: Path | None, as_json: bool) -> None:
     with ApiClient.of(data or load_settings().data) as client:
         handed_in = client.hand_in(signed.model_dump(mode="json"))
         change = {"kind": signed.manifest.kind, "version": signed.manifest.version, "bundle": handed_in, "note": note}
-        found, _ = client.submit(
-            governed.KIND, {"do": "policy.publish", "change": change}, new_id("cli"), governed.WAIT_S
-        )
+        found = governed.ask(client, "policy.publish", change)
     governed.tell(found, as_json)
 
 
@@ -68,9 +66,7 @@ def rollback(kind: str, version: str, note: str, data: Path | None, as_json: boo
             known = ", ".join(dict.fromkeys(each.version for each in versions))
             raise NotFound(f"There is no version '{version}' of {kind}.", hint=f"There are: {known}.")
         change = {"kind": kind, "version": version, "digest": row.digest, "note": note}
-        found, _ = client.submit(
-            governed.KIND, {"do": "policy.roll_back", "change": change}, new_id("cli"), governed.WAIT_S
-        )
+        found = governed.ask(client, "policy.roll_back", change)
     governed.tell(found, as_json)
 
 
