@@ -12,6 +12,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lint": (f"{_HERE}.lint:lint", "Check policy files: every mistake with its line and column."),
     "test": (f"{_HERE}.examples:try_examples", "Run the examples of policy files."),
     "explain": (f"{_HERE}.explain:explain_action", "Say what a policy decides on one action, and why."),
+    "backtest": (f"{_SERVING}.policy_backtest:backtest", "Try a policy on recorded decisions."),
     "sign": (f"{_SERVING}.policy_keys:sign", "Sign a policy."),
     "publish": (f"{_SERVING}.policy_publish:publish", "Ask for a signed policy to come into force."),
     "rollback": (f"{_SERVING}.policy_publish:rollback", "Ask for an earlier version to come into force again."),

@@ -1,4 +1,4 @@
-"""`countersign policy backtest` and `policy report`: a policy file on what a data folder's ledger recorded."""
+"""`countersign policy backtest`: a policy file on what a data folder's ledger recorded."""
 
 from __future__ import annotations
 
@@ -47,7 +47,6 @@ class Moment(click.ParamType[datetime]):
 _data = click.option("--data", type=click.Path(path_type=Path), help="Data folder.  [default: the settings' one]")
 _since = click.option("--since", type=Moment(), metavar="DAY", help="From when on: 2026-10-01, or 30d.  [default: all]")
 _until = click.option("--until", type=Moment(), metavar="DAY", help="Up to when.  [default: now]")
-_page = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
@@ -58,7 +57,6 @@ _page = click.Path(path_type=Path, dir_okay=False)
 @_since
 @_until
 @_data
-@click.option("--html", "page", type=_page, help="Write the committee's page there too.")
 @asking.kind
 @asking.as_json
 @click.pass_context
@@ -69,7 +67,6 @@ def backtest(
     since: datetime | None,
     until: datetime | None,
     data: Path | None,
-    page: Path | None,
     kind: str | None,
     as_json: bool,
 ) -> None:
@@ -79,7 +76,7 @@ def backtest(
     Exit 0: nothing changes. 1: verdicts change. 2: wrong use.
     Examples:
       countersign policy backtest policies/books/returns.yaml --data .countersign/demo
-      countersign policy backtest new.yaml --kind returns --since 30d --html report.html
+      countersign policy backtest new.yaml --kind returns --since 30d
     """
     vocabulary = asking.vocabulary(new, kind)
     book = read_book(new, vocabulary)
