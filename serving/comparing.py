@@ -27,7 +27,7 @@ def compared(before: Book | None, new: Book) -> Compared:
     except SetupError as missing:
         promises = f"{missing.detail} What it promises under 'never' can't be proved."
         return Compared("unproved", missing.detail, (promises,) if new.never else ())
-    failed = tuple(str(finding.problem) for finding in prove(new) if finding.wrong)
+    failed = tuple(str(finding.problem(new.file)) for finding in prove(new) if finding.error)
     if before is None:
         return Compared("looser", "There was no policy before.", failed)
     difference = compare(before, new)
