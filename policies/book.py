@@ -7,6 +7,8 @@ own examples do not hold.
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -150,16 +152,27 @@ def read_book(source: Source, vocabulary: Vocabulary) -> Book:
 
 
 def _bytes(source: Source) -> tuple[str, bytes]:
-    """The whole file in one read, so that a change while it is read can't mix two versions."""
+    """The whole file. Raises `SetupError` where somebody saved it meanwhile: half of two versions is neither."""
     if not isinstance(source, Path):
         return source[0], source[1].encode()
     try:
         with source.open("rb") as file:
-            return source.name, file.read(MAX_BYTES + 1)
+            before = _stamp(os.fstat(file.fileno()))
+            data = file.read(MAX_BYTES + 1)
+            after = [_stamp(os.fstat(file.fileno())), _stamp(source.stat())]
     except FileNotFoundError as error:
         raise NotFound(f"There is no policy file {source}.", hint="Check the path.") from error
     except OSError as error:
         raise SetupError(f"{source} can't be read: {error.strerror}.", hint="Check its permissions.") from error
+    if after != [before, before]:
+        raise SetupError(f"{source} changed while it was read.", hint="Save it and try again.")
+    return source.name, data
+
+
+def _stamp(found: os.stat_result) -> tuple[int, ...]:
+    """What is another after a change. A pipe's own time and size say nothing: reading it changes them."""
+    which = (found.st_dev, found.st_ino)
+    return (*which, found.st_mtime_ns, found.st_size) if stat.S_ISREG(found.st_mode) else which
 
 
 def _only_deny(text: str) -> str:

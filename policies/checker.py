@@ -137,6 +137,8 @@ class Checker:
             hint = f"Give the limit {right.name} a currency."
         elif left.type in _WORDS and isinstance(right, Const) and right.type in _NUMBERS:
             hint = f'Write "{right.value}" in quotes.'
+        elif left.type in _NUMBERS and right.type is FactType.MONEY:
+            hint = "Write a number without a currency."
         elif left.type is FactType.BOOLEAN:
             hint = "Write == true or == false, or the fact alone."
         self.complain(right.at, f"{_name(left)} is {_NAMES[left.type]}; {_name(right)} is {_NAMES[right.type]}", hint)

@@ -83,7 +83,7 @@ class ExampleReader:
         return Example(number, tool.text, facts, expected, " ".join(expect.text.split()), case.table.at)
 
     def _expected(self, case: Fields, expect: Scalar) -> Expected | None:
-        first, *rest = re.split(r"\s+by\s+", expect.text.strip())
+        first, *rest = " ".join(expect.text.split()).split(" by ")
         if first not in _VERDICTS:
             case.say(expect.at, f"'{first[:40]}' is no verdict", suggest(first, _VERDICTS))
             return None
@@ -93,7 +93,7 @@ class ExampleReader:
                 no_rule = True
                 continue
             missing = part.startswith("unknown ")
-            for name in re.split(r"\s*,\s*|\s+and\s+", part.removeprefix("unknown ")):
+            for name in re.split(r" ?, ?| and ", part.removeprefix("unknown ")):
                 if missing:
                     unknown.add(name)
                 elif first == "review" and name in self.groups:

@@ -50,6 +50,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
+_SPLIT = ("<>", "===")  # which would be read as two signs
 _DIGITS = 18  # as many as a whole number of 64 bits holds for certain
 
 _STRAIGHT = 'Write straight quotes, as in "text".'
@@ -73,7 +74,7 @@ _MEANT = {
     '"': "Close the quotes on the same line.",
     "'": "Close the quotes on the same line.",
     "%": "Write whole numbers or decimals.",
-    ".": "Write 0 before the point.",
+    ".": "Write 0 before the point of a number.",
     "~": "Write fact is unknown.",
     "{": "Write a list as [A, B].",
     "}": "Write a list as [A, B].",
@@ -112,7 +113,7 @@ def _tokens(text: str, start: At) -> Iterator[Token]:
     while position < len(text):
         match = _TOKEN.match(text, position)
         at = At(line, column + position - line_start)
-        if match is None or text[position : position + 2] == "<>":
+        if match is None or text.startswith(_SPLIT, position):
             raise _unexpected(text[position : position + 3], at)
         kind = match.lastgroup or ""
         if kind == "space":
@@ -126,6 +127,8 @@ def _tokens(text: str, start: At) -> Iterator[Token]:
 
 
 def _unexpected(ahead: str, at: At) -> ConditionError:
+    if ahead[0] == "." and not ahead[1:].isascii():
+        ahead, at = ahead[1:], At(at.line, at.column + 1)
     sign = next((ahead[:width] for width in (3, 2) if ahead[:width] in _MEANT), ahead[0])
     hint = _MEANT.get(sign, "")
     if not hint and not sign.isascii():

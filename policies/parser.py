@@ -40,6 +40,14 @@ _MEANT = {
     **dict.fromkeys(("contains", "matches", "like", "regex", "startswith", "endswith", "has"), _WHOLE_TEXT),
 }
 _NOTHING = frozenset({"null", "none", "nil", "missing", "empty", "undefined"})
+_MISSES = {
+    "known": "Write fact is known or fact is unknown.",
+    "unknown": "Write fact is known or fact is unknown.",
+    "]": "A list needs a value: [A, B].",
+    ")": "Write a condition inside the parentheses.",
+    "and": "Write a condition before it, once.",
+    "or": "Write a condition before it, once.",
+}
 _UNITS = frozenset({"second", "minute", "hour", "day", "week", "month", "year"})
 
 Report = Callable[[At, str, str], None]
@@ -93,9 +101,11 @@ class _Parser:
         self.take()
 
     def expect_end(self) -> None:
+        if self.now.kind is not Kind.END:
+            raise self.unexpected()
+
+    def unexpected(self) -> ConditionError:
         token = self.now
-        if token.kind is Kind.END:
-            return
         hint = ""
         if token.kind is Kind.WORD:
             hint = "Put text in quotes."
@@ -104,7 +114,9 @@ class _Parser:
             hint = _MEANT.get(token.text.lower(), hint)
         elif token.text in _OPS:
             hint = "Write a < b and b < c."
-        raise ConditionError(token.at, f"unexpected {_shown(token)}", hint)
+        elif token.text in (")", "]"):
+            hint = "Remove it, or open it before."
+        return ConditionError(token.at, f"unexpected {_shown(token)}", hint)
 
     def condition(self, depth: int) -> Condition:
         at = self.now.at
@@ -158,6 +170,8 @@ class _Parser:
                 raise ConditionError(word.at, f"expected 'known' or 'unknown', found {_shown(word)}", hint)
             ref = self.checker.fact(left, "is known")
             return Known(ref, word.text == "known", at) if ref else plain(at)
+        if not (self.now.kind is Kind.END or self.at_word("and") or self.at_word("or") or self.at_sign(")")):
+            raise self.unexpected()
         return self.checker.holds(left, at)
 
     def within(self, left: Loose, at: At) -> Condition:
@@ -193,7 +207,7 @@ class _Parser:
             case Kind.WORD if token.text not in _KEYWORDS:
                 return self.word(token)
             case _:
-                hint = "Write fact is known or fact is unknown." if token.text in ("known", "unknown") else ""
+                hint = _MISSES.get(token.text, "Write what it is compared with.")
                 raise ConditionError(token.at, f"expected a fact or a value, found {_shown(token)}", hint)
 
     def number(self, token: Token) -> Loose:

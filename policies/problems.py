@@ -53,12 +53,14 @@ class Problems:
 
     file: str
     found: list[Problem] = field(default_factory=list)
+    places: set[At] = field(default_factory=set)
 
     def add(self, at: At, message: str, hint: str = "") -> None:
         """Raises `PolicyRefused` when there are too many: what is left of the file isn't read."""
         if len(message) > _LONGEST:
             message = f"{message[:_LONGEST]}…"
         self.found.append(Problem(self.file, at.line, at.column, message, hint))
+        self.places.add(at)
         if len(self.found) >= MAX_PROBLEMS:
             more = f"more than {MAX_PROBLEMS:,} problems, the rest is not read"
             raise PolicyRefused([*self.found, Problem(self.file, at.line, at.column, more, "Correct these first.")])
@@ -78,12 +80,14 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """The word that was likely meant; empty where none is near."""
+    """The word that was likely meant, or the end of it, or its beginning; empty where none is near."""
     if len(word) > _LONGEST_WORD:
         return ""
-    options = list(known)
-    by_lower = {option.lower(): option for option in options}
-    if word.lower() in by_lower:
-        return by_lower[word.lower()]
-    close = get_close_matches(word, options, n=1, cutoff=0.6)
-    return close[0] if close else ""
+    lower = word.lower()
+    options = {option.lower(): option for option in known}
+    ends = [option for name, option in options.items() if name.endswith(f".{lower}")]
+    begins = {name.split(" ")[0]: option for name, option in options.items()}
+    if lower in options or len(ends) == 1:
+        return options.get(lower) or ends[0]
+    close = get_close_matches(lower, options, n=1, cutoff=0.6) or get_close_matches(lower, begins, n=1, cutoff=0.6)
+    return {**begins, **options}[close[0]] if close else ""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from policies.document import Entry, Items, Node, Scalar, Table
-from policies.problems import At, Problems, suggest
+from policies.problems import At, Problems, near, suggest
 from policies.values import Unfit
 
 T = TypeVar("T")
@@ -28,13 +28,15 @@ class Fields:
     def only(self, known: Iterable[str], required: Iterable[str] = ()) -> None:
         """Reports keys that nobody reads, and required ones that are not there."""
         options = list(known)
+        meant = set()
         for name, entry in self.table.entries.items():
             if name == "<<":
                 self.say(entry.key.at, "keys are not merged with <<", "Write them out.")
             elif name not in options:
+                meant.add(near(name, options))
                 self.say(entry.key.at, f"unknown key '{name}'", suggest(name, options))
         for name in required:
-            if name not in self.table.entries:
+            if name not in self.table.entries and name not in meant:
                 self.say(self.table.at, f"'{name}' is missing", f"Add {name}:.")
 
     def entry(self, key: str) -> Entry | None:
@@ -52,7 +54,8 @@ class Fields:
         if not isinstance(node, Scalar):
             self.say(node.at, f"{what} takes one value", "Write it on one line, in quotes if it has brackets.")
         elif not node.text.strip():
-            self.say(node.at, f"{what} is empty", "Give it a value, or leave the key out.")
+            if node.at not in self.problems.places:  # as an alias or a tag
+                self.say(node.at, f"{what} is empty", "Give it a value, or leave the key out.")
         elif node.plain and node.text in _NOTHING:
             hint = "Leave the key out; for a fact write unknown; put it in quotes if the text is meant."
             self.say(node.at, f"{what} is {node.text}, which stands for nothing", hint)

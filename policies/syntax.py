@@ -18,7 +18,7 @@ class Advice(NamedTuple):
 
 _ADVICE = {
     "mapping values are not allowed in this context": Advice(
-        "a second ': ' in one value", "Put the value in quotes, or the second key on a line of its own."
+        "a second ': ' in one value", "Put the value in quotes, or begin the second key in the column of the first."
     ),
     "found unexpected end of stream": Advice(_QUOTES, "Close them."),
     "found unexpected document indicator": Advice(_QUOTES, "Close them."),
@@ -42,7 +42,9 @@ _ADVICE = {
         "anchors and aliases (& and *) are not allowed", "Put the value in quotes."
     ),
 }
-_BEGINS = frozenset({"found unexpected end of stream", "found unexpected document indicator"})
+_BEGINS = frozenset(
+    {"found unexpected end of stream", "found unexpected document indicator", "could not find expected ':'"}
+)
 
 
 def complaint(error: Any) -> tuple[At, str, str]:

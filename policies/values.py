@@ -37,7 +37,7 @@ def money(text: str) -> Money:
     match = _MONEY.fullmatch(text)
     if match is None:
         turned = _TURNED.fullmatch(text)
-        hint = f"Did you mean {turned[2]} {turned[1].upper()}?" if turned else "Write it like 1500.00 USD."
+        hint = f"Did you mean {turned[2]} {turned[1].upper()}?" if turned else "Write it like 150.00 USD."
         raise Unfit(f"'{text[:40]}' is no amount of money", hint)
     try:
         return Money.of(match[1], match[2])

@@ -118,7 +118,7 @@ MISTAKES = [
     ("escalated to fewer people", "people: 2, within: 1 day, if_late: escalate",
      "people: 3, within: 1 day, if_late: ‸escalate", "board asks for 2 where finance asks for 3", "as many people"),
     ("allow without a rule", "if_no_rule: deny", "if_no_rule: ‸allow", "is denied, always", ""),
-    ("rules missing", "rules:\n", "ruls:\n", "'rules' is missing", ""),
+    ("misspelt rules", "rules:\n", "‸ruls:\n", "unknown key 'ruls'", "Did you mean rules?"),
     # never and examples
     ("never with a misspelt fact", "allow_when: args.amount", "allow_when: ‸args.amont", "never 1, tool 'refund'", ""),
     ("example of an unknown tool", "{tool: look,", "{tool: ‸luk,", "unknown tool 'luk'", "look"),
