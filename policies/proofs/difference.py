@@ -1,0 +1,100 @@
+"""How two versions of a book differ, in words and for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from core.actions import JSON
+from policies.book import Book
+from policies.proofs.outside import Change
+from policies.proofs.situations import Situation
+from policies.proofs.strictness import Direction, together
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One action that the versions judge differently."""
+
+    situation: Situation
+    before: str
+    """`review by desk (RF-03)`"""
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.situation.tool} with {self.situation}: was {self.before}, becomes {self.after}"
+
+    def as_json(self) -> dict[str, JSON]:
+        return {"was": self.before, "becomes": self.after, "said": str(self), **self.situation.as_json()}
+
+
+@dataclass(frozen=True)
+class ToolDifference:
+    tool: str
+    looser: Shown | None = None
+    tighter: Shown | None = None
+    unproved: str = ""
+    """Why nothing can be said for certain."""
+
+    @property
+    def direction(self) -> Direction:
+        found = {Direction.LOOSER: self.looser, Direction.TIGHTER: self.tighter, Direction.UNPROVED: self.unproved}
+        return together(direction for direction, reason in found.items() if reason)
+
+    @property
+    def shown(self) -> Iterable[Shown]:
+        return (each for each in (self.looser, self.tighter) if each)
+
+    def as_json(self) -> dict[str, JSON]:
+        return {
+            "direction": self.direction.value,
+            "looser": self.looser.as_json() if self.looser else None,
+            "tighter": self.tighter.as_json() if self.tighter else None,
+            "unproved": self.unproved,
+        }
+
+
+@dataclass(frozen=True)
+class Difference:
+    old: Book
+    new: Book
+    tools: Mapping[str, ToolDifference]
+    """Those whose rules say something else; the others are proved the same."""
+    changes: tuple[Change, ...]
+
+    @property
+    def direction(self) -> Direction:
+        outside = [change.direction for change in self.changes if change.direction]
+        return together([*outside, *(tool.direction for tool in self.tools.values())])
+
+    @property
+    def tightening(self) -> bool:
+        """Proved: nothing becomes possible that was not, and nothing with fewer people."""
+        return self.direction.tightening
+
+    def as_json(self) -> dict[str, JSON]:
+        return {
+            "policy": self.new.name,
+            "old": {"version": self.old.version, "digest": self.old.digest},
+            "new": {"version": self.new.version, "digest": self.new.digest},
+            "direction": self.direction.value,
+            "tightening": self.tightening,
+            "tools": {tool: found.as_json() for tool, found in self.tools.items()},
+            "changes": [change.as_json() for change in self.changes],
+        }
+
+    def as_text(self) -> str:
+        lines = [f"{self.new.name} {self.old.version} -> {self.new.version}: {self.direction.value}"]
+        for tool, found in self.tools.items():
+            if found.direction is not Direction.SAME:
+                lines.append(f"  {tool}: {found.direction.value}")
+            if found.looser:
+                lines.append(f"    looser   {found.looser}")
+            if found.tighter:
+                lines.append(f"    tighter  {found.tighter}")
+            if found.unproved:
+                lines.append(f"    unproved {found.unproved}")
+        if self.changes:
+            lines.append("  besides the rules")
+            lines += [f"    {change}" for change in self.changes]
+        return "\n".join(lines)
