@@ -74,7 +74,6 @@ def bare_flow(belt: Toolbelt, sayings: Sayings) -> StateGraph[CaseState, Context
     graph.add_node("reflect", reflect, defer=True)
     graph.add_node("finish", finish)
     graph.add_edge(START, "plan")
-    graph.add_edge("plan", "act")
     graph.add_edge("execute", "reflect")
     graph.add_edge("review", "reflect")
     graph.add_edge("finish", END)

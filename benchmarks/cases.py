@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any, Literal, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -22,9 +23,11 @@ from agents.turns import ModelAgent
 from benchmarks.bare import Said, bare_flow
 from benchmarks.measure import Cost, Figure, Lap, Report, in_turns
 from core.clock import SystemClock
+from core.model_call import ModelCall
 from core.people import HOME
 from core.ports import CaseView
 from core.settings import Settings
+from core.verdicts import Allow, BookRef, Verdict
 from engine.services import Services
 from graphs.checkpoints import InlineSqliteSaver
 from graphs.kind import Outside, Rehearsal
@@ -33,6 +36,7 @@ from graphs.returns.rehearsal import rehearse
 from graphs.state import Context
 from ledger.database import Database, Ledger
 from serving.house import House, open_house, owner
+from serving.models.chat import model_in_use
 from tools.contract import Toolbelt
 from tools.fulfillment.shop import EmbeddedShop
 from tools.vision.ports import NoScorer
@@ -50,6 +54,16 @@ class Tally:
 
     def each(self, what: str) -> str:
         return f"{self.counts[what] / max(self.cases, 1):.1f}"
+
+
+class _Unasked:
+    """Lets every model see everything."""
+
+    def verdict(self, kind: str, call: ModelCall) -> Verdict:
+        return _SEEN
+
+
+_SEEN = Allow(reason="nobody asks", book=BookRef(policy="none", version="", digest=""))
 
 
 class Course:
@@ -104,8 +118,12 @@ class Course:
         belt = Toolbelt(KIND.tools(Outside(shop, NoScorer(), SystemClock(), folder)))
         settings = Settings(data=folder)
         agent = ModelAgent(KIND.role.name, EmbeddedPlanner(procedure=KIND.procedure), KIND.role, belt.specs())
-        # No node of the bare graph asks for a service.
-        context = Context(agent, belt.specs(), cast(Services, None), settings.budget, KIND.handover, {})
+        # Of the house's services the bare graph's nodes ask one: whether the model may see the case.
+        services = cast(Services, SimpleNamespace(gate=SimpleNamespace(models=_Unasked())))
+        model = model_in_use(settings.model)
+        context = Context(
+            agent, belt.specs(), services, settings.budget, KIND.handover, {}, model=model, payload=KIND.payload
+        )
         saver = InlineSqliteSaver.at(folder / "checkpoints.db")
         graph = bare_flow(belt, self._sayings).compile(checkpointer=saver)
         slots = asyncio.Semaphore(settings.engine.concurrency)

@@ -5,7 +5,7 @@ The same decision is taken again by the executor when an action is about to run 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -17,6 +17,9 @@ from core.ports import Count, FactSource, Judge, Tools
 from core.states import ReviewStatus
 from core.verdicts import Allow, Deny, Fact, FactValue, Review, ReviewerSet, Verdict
 from engine.journal import Journal, Note
+from engine.labels import Labels
+from engine.model_use import ModelUse
+from engine.provenance import Told
 from engine.stream import Stream
 from ledger.database import Database, Ledger
 from ledger.tables import ActionRow, CaseRow
@@ -46,11 +49,13 @@ class Gate:
         self._facts = facts
         self._journal = journal
         self._stream = stream
+        self.labels = Labels(judge, tools, database.clock)
+        self.models = ModelUse(judge, database.clock)
 
     async def gather(self, action: ProposedAction, payload: Mapping[str, Any]) -> dict[str, Fact]:
         """Facts from the systems of record. Raises `ProviderUnavailable`."""
         source = self._facts.get(action.kind)
-        wanted = self._judge.wants(action.kind, action.tool, self._database.clock.now())
+        wanted = self._judge.wants(action.kind, action.tool, self._database.clock.now()) - self.labels.wanted(action)
         if source is None or not wanted:
             return {}
         return await source.gather(action, payload, wanted)
@@ -62,7 +67,8 @@ class Gate:
             for count in self._judge.counts(action.kind, action.tool, ledger.now)
             if (value := _measure(ledger, count, action, subject)) is not None
         }
-        verdict = self._judge.judge(action, {**facts, **counted}, ledger.now)
+        labels = self.labels.stored(ledger, action, given=facts)
+        verdict = self._judge.judge(action, {**facts, **labels, **counted}, ledger.now)
         refused = self._refused_money(ledger, action) if isinstance(verdict, Allow) else ()
         if not refused:
             return verdict
@@ -90,9 +96,13 @@ class Gate:
         actions: Sequence[ProposedAction],
         payload: Mapping[str, Any],
         notes: Sequence[Note] = (),
+        told: Callable[[], Told] = Told,
     ) -> list[Ruling]:
-        """Judges the proposals of one turn and records them, all in one transaction."""
-        gathered = [await self.gather(action, payload) for action in actions]
+        """Judges the proposals of one turn and records them, all in one transaction.
+
+        `told` is asked what the case holds so far, if policy wants to know where an argument comes from.
+        """
+        gathered = [{**await self.gather(action, payload), **self.labels.of(action, told)} for action in actions]
 
         def record(ledger: Ledger) -> list[Ruling]:
             case = ledger.cases.get(case_id)
@@ -120,6 +130,11 @@ class Gate:
         verdict = self._known_no(ledger, action, spec.effect, earlier) or self.decide(
             ledger, action, case.subject, facts
         )
+        if spec.effect is Effect.READ and isinstance(verdict, Review):
+            verdict = Deny(
+                reason=f"{verdict.reason} Nothing of a read is kept that people could be asked about.",
+                **{name: getattr(verdict, name) for name in ("matches", "book", "facts")},
+            )
         entry = {
             "action": action.id,
             "tool": action.tool,

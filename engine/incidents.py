@@ -17,6 +17,8 @@ RECOVER = "case.recover"
 """Approve: try the case again. Reject: cancel it."""
 RECONCILE = "effect.reconcile"
 """Approve: it did happen at the provider. Reject: it did not."""
+QUESTIONS = frozenset({RECOVER, RECONCILE})
+"""Whoever opened the case may answer these too: they are about the house, not about what the case asks for."""
 
 HOUSE = "house"
 _OPERATORS = ReviewerSet(group="operators", role="operator", people=1, within_s=30 * 24 * 3600)

@@ -199,7 +199,7 @@ class ReviewDesk:
         action = ledger.effects.proposed(ledger.effects.action(review.action_id))
         if action.proposer == person.id:
             raise Forbidden("You proposed this action: somebody else has to approve it.", hint="Leave it in the queue.")
-        if ledger.cases.get(review.case_id).opened_by == person.id and action.proposer != incidents.HOUSE:
+        if ledger.cases.get(review.case_id).opened_by == person.id and action.tool not in incidents.QUESTIONS:
             raise Forbidden("You opened this case: somebody else has to decide.", hint="Leave it in the queue.")
         _seated(person, review)
         held = review.claimed_until is not None and review.claimed_until > ledger.now
@@ -245,7 +245,8 @@ class ReviewDesk:
         """Other arguments are another action: policy judges it anew, and its editor may not approve it."""
         case = ledger.cases.get(review.case_id)
         spec = self._tools.specs()[edited.tool]
-        verdict = self._gate.decide(ledger, edited, case.subject, facts)
+        labels = self._gate.labels.after_edit(ledger, vote.action_id, edited)
+        verdict = self._gate.decide(ledger, edited, case.subject, {**facts, **labels})
         if isinstance(verdict, Deny):
             raise InvalidInput(
                 f"Policy does not allow it like this: {verdict.reason}.", field="args", hint="Change it or reject it."

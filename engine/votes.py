@@ -51,7 +51,7 @@ def missing(asked: Sequence[ReviewerSet], voters: dict[str, frozenset[str]]) -> 
 def valid_voters(ledger: Ledger, action: ProposedAction, review: ReviewRow) -> dict[str, frozenset[str]]:
     """People whose approval of this very action counts now, with the roles that they hold now."""
     voters: dict[str, frozenset[str]] = {}
-    opened_by = "" if action.proposer == incidents.HOUSE else ledger.cases.get(action.case_id).opened_by
+    opened_by = "" if action.tool in incidents.QUESTIONS else ledger.cases.get(action.case_id).opened_by
     for vote in ledger.reviews.votes(review.id):
         if _counts(vote, action, review) and vote.person != opened_by:
             try:

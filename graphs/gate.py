@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
+from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
+from langchain_core.messages.tool import ToolCall
 from langgraph.runtime import Runtime
 from langgraph.types import Command, Send
 
-from core.actions import OutcomeStatus, ProposedAction, ToolOutcome
+from agents.wire import decode
+from core.actions import Effect, Egress, OutcomeStatus, ProposedAction, ToolOutcome
 from core.errors import InvalidInput
+from core.model_call import ModelCall
 from core.verdicts import Allow, Deny, Review
 from engine.gate import Ruling
 from engine.journal import Note
+from engine.model_use import model_action
+from engine.provenance import Answered, Told
 from graphs.state import CaseState, Context, PlannedCall, Question, Work
 
 
@@ -28,7 +35,9 @@ async def gate(state: CaseState, runtime: Runtime[Context]) -> Command[Literal["
             actions.append(checked)
     notes = [Note.model_validate(note) for note in state.get("notes", [])]
     notes += [Note(type="call.invalid", body={"tool": each.tool, "reason": each.reason}) for each in outcomes]
-    rulings = await context.services.gate.propose(case["workspace"], case["id"], actions, case["payload"], notes)
+    rulings = await context.services.gate.propose(
+        case["workspace"], case["id"], actions, case["payload"], notes, told=lambda: _told(state, context)
+    )
     tasks: list[Send] = []
     for action, ruling in zip(actions, rulings, strict=True):
         routed = _route(case, action, ruling)
@@ -42,6 +51,8 @@ async def gate(state: CaseState, runtime: Runtime[Context]) -> Command[Literal["
 
 def _check(call: PlannedCall, case: dict[str, Any], context: Context) -> ProposedAction | ToolOutcome:
     """A typed action, or why the call is none."""
+    if "before" in call:
+        return model_action(case["workspace"], case["id"], case["kind"], ModelCall.model_validate(call["args"]))
     spec = context.specs.get(call["tool"])
     if spec is None:
         close = ", ".join(sorted(context.specs))
@@ -60,6 +71,29 @@ def _check(call: PlannedCall, case: dict[str, Any], context: Context) -> Propose
         proposer=context.agent.name,
         step_key=call["step_key"],
     )
+
+
+def _told(state: CaseState, context: Context) -> Told:
+    """What the case holds so far, by the house's own answers; of the model's words only what it asked for."""
+    vouched = frozenset(name for name, each in context.payload.items() if each.vouched)
+    return Told.of(state["case"]["payload"], vouched, _answered(state.get("messages", []), context))
+
+
+def _answered(messages: Sequence[AnyMessage], context: Context) -> Iterator[Answered]:
+    """Each answer with the call before it: a model may use an id again."""
+    open_calls: dict[str, ToolCall] = {}
+    for message in messages:
+        if isinstance(message, AIMessage):
+            open_calls |= {str(call["id"]): call for call in message.tool_calls}
+        elif isinstance(message, ToolMessage) and (call := open_calls.pop(message.tool_call_id, None)):
+            spec = context.specs.get(decode(call["name"]))
+            if spec is not None:
+                yield Answered(
+                    args=call["args"],
+                    outcome=str(message.content),
+                    of_record=Egress.PROVIDER in spec.egress,
+                    keeps=spec.effect is not Effect.READ,
+                )
 
 
 def _route(case: dict[str, Any], action: ProposedAction, ruling: Ruling) -> Send | ToolOutcome:

@@ -21,8 +21,11 @@ async def reflect(state: CaseState, runtime: Runtime[Context]) -> Command[Litera
     by_step = {str(outcome["step_key"]): outcome for outcome in state["outcomes"]}
     if any(call["step_key"] not in by_step for call in state["calls"]):
         return Command()  # a deferred node does not wait for what a review sends on; the last of these comes here again
+    for call in state["calls"]:
+        if "before" in call:
+            return _seen(call["before"], by_step[call["step_key"]])
     answers, troubled = [], False
-    plan = [dict(step) for step in state["plan"]]
+    plan = [dict(step) for step in state.get("plan", [])]
     spent = state["spent"]
     for call in state["calls"]:
         outcome = by_step[call["step_key"]]
@@ -33,10 +36,18 @@ async def reflect(state: CaseState, runtime: Runtime[Context]) -> Command[Litera
         if status in _RAN:
             spent = _done(_paid(spent, outcome), call["tool"])
     update: dict[str, Any] = {"messages": answers, "plan": plan, "spent": spent, "outcomes": None}
-    if plan != state["plan"]:
+    if plan != state.get("plan", []):
         update["notes"] = [*state.get("notes", []), {"type": "plan.moved", "body": {"steps": plan}}]
     again = troubled and not state.get("handing_over")
     return Command(goto="plan" if again else "act", update=update)
+
+
+def _seen(node: Literal["plan", "act"], outcome: dict[str, JSON]) -> Command[Literal["plan", "act"]]:
+    """The house asked whether the model may be shown the case. A permit is looked up again where it is needed."""
+    if outcome["status"] == OutcomeStatus.DONE:
+        return Command(goto=node, update={"calls": [], "outcomes": None})
+    why = f"the model may not be shown this case: {outcome['reason']}"
+    return Command(goto="act", update={"calls": [], "outcomes": None, "handing_over": why})
 
 
 def _mark(plan: list[dict[str, JSON]], tool: str, status: OutcomeStatus) -> None:

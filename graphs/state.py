@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
 
 from agents.contract import Agent
 from core.actions import JSON, ToolSpec
+from core.data import Fields
+from core.model_call import ModelInUse
 from core.settings import BudgetSettings
 from engine.services import Services
 
@@ -22,6 +24,8 @@ class PlannedCall(TypedDict):
     tool: str
     args: dict[str, JSON]
     step_key: str
+    before: NotRequired[Literal["plan", "act"]]
+    """The house itself asks, whether the model may be called in this node. A model's own proposals never have it."""
 
 
 class Spent(TypedDict):
@@ -47,6 +51,8 @@ class CaseState(TypedDict, total=False):
     notes: list[dict[str, Any]]
     """For the event log, written with the next transaction."""
     spent: Spent
+    judged: list[str]
+    """What the model was allowed to see so far, each book and set of classes once."""
     handing_over: str
     """Why the case goes to a person, once it does."""
     ending: dict[str, str]
@@ -82,3 +88,6 @@ class Context:
     budget: BudgetSettings
     handover: Callable[[str], tuple[str, dict[str, JSON]]]
     outcomes: Mapping[str, frozenset[str]]
+    model: ModelInUse
+    payload: Fields
+    """What each field of a case's payload holds."""

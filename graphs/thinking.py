@@ -11,61 +11,80 @@ from langgraph.types import Command
 from agents.contract import Turn
 from core.errors import ModelNonsense
 from engine.journal import MODEL_CALLED
+from graphs.sight import look
 from graphs.state import CaseState, Context, PlannedCall, Spent
 
 _FRESH: Spent = {"turns": 0, "tokens": 0, "done": [], "money_minor": {}}
 
 
-async def plan(state: CaseState, runtime: Runtime[Context]) -> dict[str, Any]:
+async def plan(state: CaseState, runtime: Runtime[Context]) -> Command[Literal["act", "gate"]]:
     """Writes the plan that people see; after trouble, writes it anew."""
     agent = runtime.context.agent
-    case = state["case"]
     known: list[AnyMessage] = list(state.get("messages", []))
-    opening = [] if known else agent.opening(case["payload"])
     spent = state.get("spent") or _FRESH
+    sight = await look(state, runtime.context, "plan")
+    notes = sight.update.get("notes", state.get("notes", []))
+    if sight.ask is not None:
+        return _ask(sight.ask, spent, notes)
+    update = {**sight.update, "spent": spent}
+    if sight.why_not:
+        return Command(goto="act", update={**update, "handing_over": sight.why_not, "plan": []})
+    opening = [] if known else agent.opening(state["case"]["payload"])
     try:
         turn = await agent.plan([*known, *opening])
     except ModelNonsense as nonsense:
-        return {"messages": opening, "spent": _add(spent, nonsense), "handing_over": nonsense.detail, "plan": []}
+        update |= {"messages": opening, "spent": _add(spent, nonsense), "handing_over": nonsense.detail, "plan": []}
+        return Command(goto="act", update=update)
     steps = [step.model_dump(mode="json") for step in turn.plan]
     written = {"type": "plan.written", "body": {"steps": steps}}
-    return {
+    update |= {
         "messages": [*opening, turn.message],
         "plan": steps,
         "spent": _add(spent, turn),
-        "notes": [*state.get("notes", []), _called("plan", spent, turn), written],
+        "notes": [*notes, _called("plan", spent, turn), written],
     }
+    return Command(goto="act", update=update)
 
 
 async def act(state: CaseState, runtime: Runtime[Context]) -> Command[Literal["gate", "finish"]]:
-    """Proposes the next calls, or ends the case. A spent budget or nonsense puts it before a person."""
+    """Proposes the next calls, or ends the case. A spent budget, nonsense, or data that the model may not see puts it
+    before a person."""
     context = runtime.context
     spent = state["spent"]
     notes = list(state.get("notes", []))
     why = state.get("handing_over", "")
     if why and any(call["tool"] == context.handover("")[0] for call in state.get("calls", [])):
         return _end("handed_over", why, notes)
-    if not why:
-        why = _over_budget(spent, context)
-    if not why:
-        try:
-            turn = await context.agent.act(state["messages"])
-        except ModelNonsense as nonsense:
-            why, spent = nonsense.detail, _add(spent, nonsense)
-        else:
-            notes.append(_called("act", spent, turn))
-            if turn.finish is not None:
-                why = _not_borne_out(turn.finish.outcome, spent, context)
-                if not why:
-                    return _end(turn.finish.outcome, turn.finish.summary, notes, [turn.message])
-                return _hand_over(why, _add(spent, turn), notes, context)
-            calls = [
-                PlannedCall(call_id=p.call_id, tool=p.tool, args=p.args, step_key=f"{spent['turns']}.{n}")
-                for n, p in enumerate(turn.proposals)
-            ]
-            update = {"messages": [turn.message], "calls": calls, "outcomes": None, "notes": notes}
-            return Command(goto="gate", update={**update, "spent": _add(spent, turn)})
-    return _hand_over(why, spent, notes, context)
+    why = why or _over_budget(spent, context)
+    if why:
+        return _hand_over(why, spent, notes, context)
+    sight = await look(state, context, "act")
+    if sight.ask is not None:
+        return _ask(sight.ask, spent, notes)
+    if sight.why_not:
+        return _hand_over(sight.why_not, spent, sight.update.get("notes", notes), context)
+    notes = list(sight.update.get("notes", notes))
+    try:
+        turn = await context.agent.act(state["messages"])
+    except ModelNonsense as nonsense:
+        return _hand_over(nonsense.detail, _add(spent, nonsense), notes, context)
+    notes.append(_called("act", spent, turn))
+    if turn.finish is not None:
+        why = _not_borne_out(turn.finish.outcome, spent, context)
+        if not why:
+            return _end(turn.finish.outcome, turn.finish.summary, notes, [turn.message])
+        return _hand_over(why, _add(spent, turn), notes, context)
+    calls = [
+        PlannedCall(call_id=p.call_id, tool=p.tool, args=p.args, step_key=f"{spent['turns']}.{n}")
+        for n, p in enumerate(turn.proposals)
+    ]
+    update = {**sight.update, "messages": [turn.message], "calls": calls, "outcomes": None, "notes": notes}
+    return Command(goto="gate", update={**update, "spent": _add(spent, turn)})
+
+
+def _ask(call: PlannedCall, spent: Spent, notes: list[dict[str, Any]]) -> Command[Any]:
+    """People decide whether the model may go on. The conversation does not hear of it."""
+    return Command(goto="gate", update={"calls": [call], "outcomes": None, "notes": notes, "spent": spent})
 
 
 def _hand_over(

@@ -46,12 +46,13 @@ from ledger.migrate import migrate
 from ledger.tables import SYSTEM, CaseRow
 from policies.shelf import BookJudge
 from policies.vocabulary import Vocabulary
-from serving.models.chat import chat_model
+from serving.models.chat import chat_model, model_in_use
 from serving.office import PolicyOffice
 from tools.contract import Toolbelt
 from tools.fulfillment.http import HttpShop
 from tools.fulfillment.ports import Shop
 from tools.fulfillment.shop import EmbeddedShop
+from tools.permits import permit
 from tools.vision.ports import NoScorer
 
 _SETTLE_S = 0.1
@@ -179,7 +180,7 @@ def _build(
     ledger_on: bool,
 ) -> tuple[House, Segments]:
     belts = {name: Toolbelt(kind.tools(outside)) for name, kind in kinds.items()}
-    tools = Toolbelt.joined(belts.values())
+    tools = Toolbelt.joined([*belts.values(), Toolbelt([permit()])])
     judge = office.judge
     stream, rates = Stream(), RateCard()
     journal = Journal(database, stream, rates)
@@ -199,6 +200,8 @@ def _build(
                 budget=settings.budget,
                 handover=kind.handover,
                 outcomes=kind.outcomes,
+                model=model_in_use(settings.model),
+                payload=kind.payload,
             ),
         )
         for name, kind in kinds.items()
