@@ -1,8 +1,4 @@
-"""The books of each kind, and which of them is in force at a moment: what the gate asks.
-
-Versions stand in the order of their publication. The last one whose dates cover the moment is in force, so
-a later version takes over on its day, and the one before it stays in force until then.
-"""
+"""The books of each kind, and which of them is in force at a moment: what the gate asks."""
 
 from __future__ import annotations
 
@@ -15,6 +11,7 @@ from core.ports import Count
 from core.verdicts import BookRef, Deny, Fact, Verdict
 from policies.book import Book
 from policies.judge import judge
+from policies.succession import Standing, standing_at
 
 NO_BOOK = BookRef(policy="none", version="", digest="")
 _SOON = timedelta(minutes=2)
@@ -25,13 +22,14 @@ class BookJudge:
     """Implements `core.ports.Judge`. Changing a shelf swaps one reference: nobody sees half a change."""
 
     def __init__(self, books: Mapping[str, Book]) -> None:
-        self._shelves: dict[str, tuple[Book, ...]] = {kind: (book,) for kind, book in books.items()}
+        self._shelves: dict[str, tuple[Standing, ...]] = {kind: (Standing.of(book),) for kind, book in books.items()}
 
-    def replace(self, kind: str, *versions: Book) -> None:
+    def replace(self, kind: str, *versions: Book | Standing) -> None:
         """Other versions stand on the shelf. A decision under way ends under the one that it began with."""
-        self._shelves = {**self._shelves, kind: versions}
+        standing = tuple(Standing.of(each) if isinstance(each, Book) else each for each in versions)
+        self._shelves = {**self._shelves, kind: standing}
 
-    def versions(self, kind: str) -> tuple[Book, ...]:
+    def versions(self, kind: str) -> tuple[Standing, ...]:
         """In the order of publication. Raises `NotFound`."""
         try:
             return self._shelves[kind]
@@ -40,11 +38,10 @@ class BookJudge:
             raise NotFound(f"There is no policy for '{kind[:60]}'.", hint=f"There are: {known}.") from None
 
     def at(self, kind: str, now: datetime) -> Book | None:
-        """The version in force; where no dates cover the moment, the last one, which then denies everything."""
+        """The version that counts; outside its dates it denies everything."""
         shelf = self._shelves.get(kind, ())
-        return next(
-            (book for book in reversed(shelf) if book.in_force.covers(now.date())), shelf[-1] if shelf else None
-        )
+        found = standing_at(shelf, now) or next(iter(shelf), None)
+        return found.book if found else None
 
     def wants(self, kind: str, tool: str, now: datetime) -> frozenset[str]:
         present, soon = self.at(kind, now), self.at(kind, now + _SOON)

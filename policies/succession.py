@@ -1,59 +1,85 @@
-"""Whether a version may follow those that were published: its dates, its number, and what it replaces."""
+"""One version after another: which is in force at a moment, and whether another one may follow.
+
+A version begins on its day, or when it was published if that is later. It ends on its last day, or when another one
+begins. So of those that have begun the last one counts, and where its last day is over nothing is in force.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 
 from policies.book import Book
 
+_DAY = timedelta(days=1)
 
-def misfits(new: Book, published: Sequence[Book], today: date) -> list[str]:
+
+@dataclass(frozen=True)
+class Standing:
+    """A version on the shelf."""
+
+    book: Book
+    begins: datetime
+
+    @classmethod
+    def of(cls, book: Book, published: datetime | None = None) -> Standing:
+        """Without a time of publication it stands from its first day."""
+        first = datetime.combine(book.in_force.since, time(), UTC)
+        return cls(book, max(first, published) if published else first)
+
+    @property
+    def until(self) -> date | None:
+        return self.book.in_force.until
+
+
+def standing_at(versions: Sequence[Standing], moment: datetime) -> Standing | None:
+    """The last one that has begun, over or not. `versions` are in the order of publication."""
+    begun = [each for each in versions if each.begins <= moment]
+    return max(reversed(begun), key=lambda each: each.begins) if begun else None
+
+
+def misfits(new: Book, published: Sequence[Standing], now: datetime) -> list[str]:
     """What is wrong with a version's place in time, in words; empty if nothing is.
 
-    `published` is in the order of publication. A version without an end is ended by the next one's beginning. One
-    that begins inside the dates of another says so: `replaces: VERSION`.
+    One that begins inside the fixed dates of another says so: `replaces: VERSION`.
     """
+    today, comes = now.date(), Standing.of(new, now)
     found = []
-    if any(each.version == new.version and each.digest != new.digest for each in published):
+    books = [each.book for each in published]
+    if any(each.version == new.version and each.digest != new.digest for each in books):
         found.append(f"the version {new.version} was published with another text: give this one a number of its own")
-    if new.in_force.until is not None and new.in_force.until < today:
-        found.append(f"its dates are over: it ends on {new.in_force.until}")
-    if not published:
-        return found
-    versions = {each.version for each in published}
-    if new.replaces and new.replaces not in versions:
+    if new.replaces and all(each.version != new.replaces for each in books):
         found.append(f"it replaces {new.replaces}, and there is no such version")
-    begins = max(new.in_force.since, today)
-    found += [
-        f"it overlaps {other.version} ({other.in_force}): begin after {other.in_force.until}, or say replaces: "
-        f"{other.version}"
-        for other in _standing(published)
-        if other.version not in (new.replaces, new.version) and _overlaps(new, other, begins)
-    ]
-    ends = [each.in_force.until for each in published]
-    last = None if None in ends else max(end for end in ends if end is not None)
-    if last is not None and begins > max(last + timedelta(days=1), today):
-        found.append(
-            f"nothing would be in force from {last + timedelta(days=1)} to {begins - timedelta(days=1)}: begin on "
-            f"{last + timedelta(days=1)}"
-        )
-    return found
+    if comes.until is not None and comes.until < today:
+        return [*found, f"its dates are over: it ends on {comes.until}"]
+    return [*found, *_before(new, comes, published, now), *_after(comes, published)]
 
 
-def _overlaps(new: Book, other: Book, begins: date) -> bool:
-    """Whether both have fixed dates that share a day, or the new one begins before an open one has."""
-    if other.in_force.until is None:
-        return (
-            new.in_force.until is not None
-            and other.in_force.since > begins
-            and other.in_force.since <= (new.in_force.until)
-        )
-    ends = new.in_force.until
-    return other.in_force.until >= begins and (ends is None or other.in_force.since <= ends)
+def _before(new: Book, comes: Standing, published: Sequence[Standing], now: datetime) -> list[str]:
+    """What stands until it begins: it may not be cut short unasked, and not be over long before."""
+    present = standing_at(published, comes.begins)
+    if present is None or present.until is None:
+        return []
+    first = comes.begins.date()
+    if present.until >= first and present.book.version not in (new.replaces, new.version):
+        name = present.book.version
+        return [f"it overlaps {name} ({present.book.in_force}): begin after {present.until}, or say replaces: {name}"]
+    return _gap(max(present.until + _DAY, now.date()), first)
 
 
-def _standing(published: Sequence[Book]) -> list[Book]:
-    """Each version once, as it was published last, without those that another one replaced."""
-    replaced = {each.replaces for each in published if each.replaces}
-    return [each for each in {each.version: each for each in published}.values() if each.version not in replaced]
+def _after(comes: Standing, published: Sequence[Standing]) -> list[str]:
+    """What was to come already: it takes over on its day, whatever end this one gives itself."""
+    later = min((each for each in published if each.begins > comes.begins), key=lambda each: each.begins, default=None)
+    if later is None or comes.until is None:
+        return []
+    first = later.begins.date()
+    if comes.until >= first:
+        return [f"it overlaps {later.book.version} ({later.book.in_force}): end before {first}"]
+    return _gap(comes.until + _DAY, first)
+
+
+def _gap(start: date, first: date) -> list[str]:
+    if start >= first:
+        return []
+    return [f"nothing would be in force from {start} to {first - _DAY}"]

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
 from core.errors import SetupError
 from policies.book import Book
-
-Direction = Literal["same", "tighter", "looser", "mixed", "unproved"]
 
 
 @dataclass(frozen=True)
 class Compared:
-    direction: Direction
+    direction: str
+    """same, tighter, looser, mixed, unproved"""
     summary: str
     failed: tuple[str, ...]
     """What it promises and does not hold, with line and column."""
@@ -31,4 +28,4 @@ def compared(before: Book | None, new: Book) -> Compared:
     if before is None:
         return Compared("looser", "There was no policy before.", failed)
     difference = compare(before, new)
-    return Compared(difference.direction, difference.as_text(), failed)
+    return Compared(difference.direction.value, difference.as_text(), failed)

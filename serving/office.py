@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,7 +26,7 @@ from policies.book import Book, load_book
 from policies.bundle import Bundle, faults
 from policies.problems import PolicyRefused
 from policies.shelf import BookJudge
-from policies.succession import misfits
+from policies.succession import Standing, misfits
 from policies.vocabulary import Vocabulary
 from serving.comparing import Compared, compared
 
@@ -98,10 +98,15 @@ class PolicyOffice:
         rows = await self._database.read(HOME, lambda ledger: ledger.policies.published())
         self._broken = []
         for kind in self._words:
-            books = [book for row in rows if row.kind == kind and (book := self._loaded(row)) is not None]
-            if books:
-                self.judge.replace(kind, *books)
+            if versions := self._standing(row for row in rows if row.kind == kind):
+                self.judge.replace(kind, *versions)
         self._head = max((int(row.id or 0) for row in rows), default=0)
+
+    def _standing(self, rows: Iterable[PolicyRow]) -> list[Standing]:
+        found = ((row, self._loaded(row)) for row in rows)
+        return [
+            Standing.of(book, None if row.source == "installed" else row.at) for row, book in found if book is not None
+        ]
 
     def _loaded(self, row: PolicyRow) -> Book | None:
         try:
@@ -209,8 +214,7 @@ class PolicyOffice:
         today = wanted.now.date()
         if wanted.bundle is None:
             return [] if book.in_force.covers(today) else [f"{book.version} is in force {book.in_force}, not now"]
-        books = [each for row in wanted.published if (each := self._loaded(row)) is not None]
-        return misfits(book, books, today)
+        return misfits(book, self._standing(wanted.published), wanted.now)
 
     # what comes of it
 

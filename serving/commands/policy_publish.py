@@ -52,7 +52,7 @@ def publish(bundle: Path, note: str, data: Path | None, as_json: bool) -> None:
 def rollback(kind: str, version: str, note: str, data: Path | None, as_json: bool) -> None:
     """Ask for an earlier VERSION of KIND to come into force again. People decide, as for any change.
 
-    It ends the present version, and those that were still to come.
+    It ends the present version. One that is still to come takes over on its day all the same.
 
     \b
     Example:  countersign policy rollback returns 2026.11-2 --note "The new limit lets too much through"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agents.contract import Finish, PlanStep
+from agents.procedure import Call, Seen
 from core.clock import FakeClock
 from core.errors import Forbidden
 from core.people import HOME, Person
@@ -26,7 +29,6 @@ from policies.bundle import Bundle, Manifest, new_key, public_text
 from serving.api.views import approval_detail
 from serving.house import House, open_house
 from tests.support.folders import quick_folder
-from tests.support.script import DONE
 from tests.support.till_kind import BOOK, KIND
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
@@ -47,6 +49,23 @@ def till(old: str = "", new: str = "", *, version: str = "2", extra: str = "") -
     text = BOOK.read_text().replace('version: "1"', f'version: "{version}"\napproved_by: [{", ".join(SIGNERS)}]{extra}')
     assert old in text
     return text.replace(old, new)
+
+
+class PayOnce:
+    """Plays the one payment of its case's script."""
+
+    def plan(self, case: Mapping[str, Any], seen: Seen) -> list[PlanStep]:
+        return [PlanStep(title="Pay")]
+
+    def next(self, case: Mapping[str, Any], seen: Seen) -> list[Call] | Finish:
+        (call,) = case["script"][0]
+        asked = seen.last(call["tool"])
+        if asked is None:
+            return [Call(call["tool"], call["args"])]
+        return Finish(outcome="paid" if asked.ran else "not_paid", summary=asked.outcome.reason)
+
+
+TILL = replace(KIND, procedure=PayOnce())
 
 
 class City:
@@ -122,7 +141,7 @@ class City:
     async def pay(self, cents: int) -> CaseRow:
         amount = {"amount_minor": cents, "currency": "USD"}
         turn = [{"tool": "gift.pay", "args": {"account_id": "acc_1", "amount": amount}}]
-        case, _ = await self.house.submit(self.person("ops"), "till", {"customer": "cus", "script": [turn, DONE]})
+        case, _ = await self.house.submit(self.person("ops"), "till", {"customer": "cus", "script": [turn]})
         await self.house.settled(HOME, {case.id})
         row: CaseRow = await self.read(lambda ledger: ledger.cases.get(case.id))
         return row
@@ -131,7 +150,7 @@ class City:
 @asynccontextmanager
 async def city(folder: Path, clock: FakeClock, keys: dict[str, Ed25519PrivateKey]) -> AsyncIterator[City]:
     settings = Settings(data=folder, engine=EngineSettings(sweep_s=3600))
-    async with open_house(settings, bell="tasks", clock=clock, kinds={"till": KIND, "governance": GOVERNANCE}) as house:
+    async with open_house(settings, bell="tasks", clock=clock, kinds={"till": TILL, "governance": GOVERNANCE}) as house:
 
         def settle(ledger: Ledger) -> None:
             for name, roles in ROLES.items():
@@ -141,6 +160,8 @@ async def city(folder: Path, clock: FakeClock, keys: dict[str, Ed25519PrivateKey
                     ledger.policies.trust(name, public_text(key))
 
         await house.database.write(HOME, settle)
+        usd = {"amount_minor": 1_000_00, "currency": "USD"}
+        await house.shop.load({"accounts": [{"account_id": "acc_1", "balance": usd}]})  # type: ignore[attr-defined]
         yield City(house, clock, keys)
 
 
@@ -319,7 +340,7 @@ async def test_the_end_of_a_version_is_told_before_and_then_nothing_is_allowed(t
     town.clock.advance(timedelta(days=6))
     (alarm,) = town.house.office.alarms(town.clock.now())
     assert "ends on 2026-11-20, and nothing follows" in alarm
-    assert (await town.pay(1000)).outcome == "done"
+    assert (await town.pay(1000)).outcome == "paid"
     town.clock.advance(timedelta(days=13))
     assert "No policy is in force for till" in town.house.office.alarms(town.clock.now())[0]
     verdict = town.house.judge.judge(await _any_action(town), {}, town.clock.now())
@@ -345,7 +366,7 @@ def _payments() -> Any:
 
 
 async def test_every_decision_names_the_version_that_took_it(town: City) -> None:
-    assert (await town.pay(4500)).outcome == "done"
+    assert (await town.pay(4500)).outcome == "paid"
     await town.publish(till(LIMIT, TIGHTER), "ann")
     case = await town.pay(4500)
     assert case.status == "waiting"
@@ -370,7 +391,7 @@ async def test_people_see_that_policy_changed_and_it_decides_again(town: City) -
 
 async def test_an_earlier_version_comes_back(town: City) -> None:
     await town.publish(till(LIMIT, LOOSER), "ann", "ben")
-    case = await town.roll_back("1", "ann")
+    case = await town.roll_back("1", "ann", "ben")  # it asks for no signatures at all, so it is no tightening
     assert (case.outcome, town.version()) == ("changed", "1")
     case = await town.roll_back("2", "ann")
     assert (case.status, town.version()) == ("waiting", "1")
@@ -439,7 +460,7 @@ async def test_a_version_that_does_not_load_any_more_leaves_the_last_good_one_in
     await town.house.sweeper.sweep()
     assert town.version() == "1"
     assert any("does not load any more" in alarm for alarm in town.house.office.alarms(NOW))
-    assert (await town.pay(1000)).outcome == "done"
+    assert (await town.pay(1000)).outcome == "paid"
 
 
 # roles
