@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.actions import JSON
@@ -35,15 +35,13 @@ class ToolDifference:
     tighter: Shown | None = None
     unproved: str = ""
     """Why nothing can be said for certain."""
+    unknown: Shown | None = None
+    """Denied before because something could not be told. Now it can, whatever the missing facts are."""
 
     @property
     def direction(self) -> Direction:
         found = {Direction.LOOSER: self.looser, Direction.TIGHTER: self.tighter, Direction.UNPROVED: self.unproved}
         return together(direction for direction, reason in found.items() if reason)
-
-    @property
-    def shown(self) -> Iterable[Shown]:
-        return (each for each in (self.looser, self.tighter) if each)
 
     def as_json(self) -> dict[str, JSON]:
         return {
@@ -51,6 +49,7 @@ class ToolDifference:
             "looser": self.looser.as_json() if self.looser else None,
             "tighter": self.tighter.as_json() if self.tighter else None,
             "unproved": self.unproved,
+            "unknown": self.unknown.as_json() if self.unknown else None,
         }
 
 
@@ -86,14 +85,15 @@ class Difference:
     def as_text(self) -> str:
         lines = [f"{self.new.name} {self.old.version} -> {self.new.version}: {self.direction.value}"]
         for tool, found in self.tools.items():
-            if found.direction is not Direction.SAME:
-                lines.append(f"  {tool}: {found.direction.value}")
+            lines.append(f"  {tool}: {found.direction.value}")
             if found.looser:
                 lines.append(f"    looser   {found.looser}")
             if found.tighter:
                 lines.append(f"    tighter  {found.tighter}")
             if found.unproved:
                 lines.append(f"    unproved {found.unproved}")
+            if found.unknown:
+                lines.append(f"    missing  {found.unknown}")
         if self.changes:
             lines.append("  besides the rules")
             lines += [f"    {change}" for change in self.changes]

@@ -56,28 +56,30 @@ class Encoding:
         self._domain = domain
         self._logic = logic
         self.unknowns = Unknowns(logic, domain, {each for condition in conditions for each in _currencies(condition)})
-        self._known: dict[Shape, Told] = {}
+        self._known: dict[tuple[Shape, bool], Told] = {}
 
-    def whole(self, condition: Condition) -> Told:
+    def whole(self, condition: Condition, guessed: bool = False) -> Told:
         """The same condition, in two versions of a rule or asked about twice, is encoded once."""
-        key = shape(condition)
+        key = shape(condition), guessed
         if key not in self._known:
-            self._known[key] = self.told(condition)
+            self._known[key] = self.told(condition, guessed)
         return self._known[key]
 
-    def told(self, condition: Condition) -> Told:
+    def told(self, condition: Condition, guessed: bool = False) -> Told:
+        """Guessed: amounts that can't be compared for their currencies compare in one way or the other."""
         match condition:
             case AllOf(parts):
-                found = [self.told(part) for part in parts]
+                found = [self.told(part, guessed) for part in parts]
                 return Told(every(part.true for part in found), some(part.false for part in found))
             case AnyOf(parts):
-                found = [self.told(part) for part in parts]
+                found = [self.told(part, guessed) for part in parts]
                 return Told(some(part.true for part in found), every(part.false for part in found))
             case Not(part):
-                inner = self.told(part)
+                inner = self.told(part, guessed)
                 return Told(inner.false, inner.true)
             case Within(item, options):
-                return self.told(AnyOf(tuple(Compare(Op.EQ, item, option, item.at) for option in options), item.at))
+                each = tuple(Compare(Op.EQ, item, option, item.at) for option in options)
+                return self.told(AnyOf(each, item.at), guessed)
         if not paths(condition) & self._domain.slots.keys():
             answer = evaluate(condition, self._domain.constants)
             return Told(answer is True, answer is False)
@@ -88,12 +90,18 @@ class Encoding:
             case Holds(fact):
                 return self._answered(self._has(condition), self._truth(fact))
             case Compare():
-                return self._compared(condition)
+                told = self._compared(condition)
+                return self._guessed(condition, told) if guessed and condition.left.type is FactType.MONEY else told
             case _:
                 assert_never(condition)
 
     def _has(self, condition: Condition) -> Truth:
         return every(self.unknowns.values[path].told for path in paths(condition) & self._domain.slots.keys())
+
+    def _guessed(self, condition: Compare, told: Told) -> Told:
+        guess = self._logic.flag(f"guess {shape(condition)}")
+        apart = every((self._has(condition), told.open))
+        return Told(some((told.true, every((apart, guess)))), some((told.false, every((apart, no(guess))))))
 
     @staticmethod
     def _answered(has: Truth, holds: Truth) -> Told:

@@ -7,7 +7,7 @@ before z3 sees it. Everything made by one `Logic` belongs together, and to one t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -40,7 +40,7 @@ def every(parts: Iterable[Truth]) -> Truth:
         if part is not True:
             left[part.get_id()] = part
     found = list(left.values())
-    return True if not found else found[0] if len(found) == 1 else z3.And(found)
+    return True if not found else found[0] if len(found) == 1 else _joined(z3.Z3_mk_and, found)
 
 
 def some(parts: Iterable[Truth]) -> Truth:
@@ -51,11 +51,19 @@ def some(parts: Iterable[Truth]) -> Truth:
         if part is not False:
             left[part.get_id()] = part
     found = list(left.values())
-    return False if not found else found[0] if len(found) == 1 else z3.Or(found)
+    return False if not found else found[0] if len(found) == 1 else _joined(z3.Z3_mk_or, found)
 
 
 def no(part: Truth) -> Truth:
-    return not part if isinstance(part, bool) else z3.Not(part)
+    if isinstance(part, bool):
+        return not part
+    return z3.BoolRef(z3.Z3_mk_not(part.ctx.ref(), part.as_ast()), part.ctx)
+
+
+def _joined(make: Any, parts: Sequence[Truth]) -> Truth:
+    """As `z3.And` and `z3.Or` do, but without looking for what the parts have in common: several times faster."""
+    context = parts[0].ctx
+    return z3.BoolRef(make(context.ref(), len(parts), (z3.Ast * len(parts))(*[p.as_ast() for p in parts])), context)
 
 
 def alike(a: Truth, b: Truth) -> Truth:
@@ -71,9 +79,12 @@ class Code:
     """One of a few values, as a number in bits: cheaper for z3 than an integer."""
 
     bits: tuple[Truth, ...]
+    _equal: dict[int, Truth] = field(default_factory=dict)
 
     def equals(self, code: int) -> Truth:
-        return every(bit if code >> place & 1 else no(bit) for place, bit in enumerate(self.bits))
+        if code not in self._equal:
+            self._equal[code] = every(bit if code >> place & 1 else no(bit) for place, bit in enumerate(self.bits))
+        return self._equal[code]
 
     def same(self, other: Code) -> Truth:
         return every(alike(a, b) for a, b in zip(self.bits, other.bits, strict=True))

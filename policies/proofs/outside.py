@@ -14,6 +14,7 @@ from policies.book import Book
 from policies.clauses import InForce
 from policies.conditions import LimitRef, asks_whether_known
 from policies.proofs.strictness import Direction
+from policies.vocabulary import Origin
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,22 @@ def _freshness(old: Book, new: Book) -> Iterator[Change]:
     said = f"facts_fresh_for {duration(new.fresh_s)}, was {duration(old.fresh_s)}"
     if new.fresh_s > old.fresh_s:
         yield Change(said, Direction.LOOSER)
-    elif any(asks_whether_known(tree) for rule in new.rules if not rule.monitor for tree in rule.conditions.values()):
-        yield Change(f"{said}; a rule asks whether a fact is known, and more will be stale", Direction.UNPROVED)
+    elif asked := _asked_of_records(new):
+        yield Change(f"{said}; rules ask whether {asked} is known, and more will be stale", Direction.UNPROVED)
     else:
         yield Change(said, Direction.TIGHTER)
+
+
+def _asked_of_records(book: Book) -> str:
+    """Facts that can become stale, and of which a rule says what holds when they are missing."""
+    asked = {
+        path
+        for rule in book.rules
+        for tool, tree in rule.conditions.items()
+        for path in asks_whether_known(tree)
+        if not rule.monitor and book.vocabulary.tools[tool][path].origin is Origin.FACT
+    }
+    return ", ".join(sorted(asked))
 
 
 def _values(kind: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:

@@ -20,9 +20,9 @@ class Side:
     """By the rule's id."""
 
     @classmethod
-    def of(cls, rules: tuple[Rule, ...], tool: str, encoding: Encoding) -> Side:
+    def of(cls, rules: tuple[Rule, ...], tool: str, encoding: Encoding, guessed: bool = False) -> Side:
         enforced = tuple(rule for rule in rules if tool in rule.conditions and not rule.monitor)
-        return cls(enforced, {rule.id: encoding.whole(rule.conditions[tool]) for rule in enforced})
+        return cls(enforced, {rule.id: encoding.whole(rule.conditions[tool], guessed) for rule in enforced})
 
     def matching(self, decides: Decides) -> Truth:
         """Whether a rule that decides so matches."""

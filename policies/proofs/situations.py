@@ -49,7 +49,7 @@ def _word(value: FactValue) -> str:
 def simplest(book: Book, domain: Domain, env: Env, shows: Shows, always: Always) -> Situation:
     """`shows` holds for `env`, and for what is returned. `always` gives paths to tell even where they are typical."""
     typical = book.typical.get(domain.tool, {})
-    plain = domain.constants | domain.plain(typical, _currency(book, typical))
+    plain = domain.constants | domain.plain(typical, usual_currency(book, domain.tool))
     for _ in range(3):
         before = env
         for simpler in _steps(domain, plain):
@@ -75,8 +75,8 @@ def _telling(
             usual = tried
 
 
-def _currency(book: Book, typical: Mapping[str, FactValue]) -> str:
-    amounts = [value for value in typical.values() if isinstance(value, Money)]
+def usual_currency(book: Book, tool: str) -> str:
+    amounts = [value for value in book.typical.get(tool, {}).values() if isinstance(value, Money)]
     amounts += [amount for limit in book.limits.values() for amount in limit.amounts.values()]
     return amounts[0].currency if amounts else "USD"
 

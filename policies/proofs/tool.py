@@ -10,9 +10,9 @@ from policies.conditions import AllOf, Condition, paths
 from policies.problems import At
 from policies.proofs.domain import Domain, Env
 from policies.proofs.encode import Encoding
-from policies.proofs.logic import Logic, Truth
+from policies.proofs.logic import Logic, Truth, every
 from policies.proofs.sides import Side
-from policies.proofs.situations import Always, Shows, Situation, simplest
+from policies.proofs.situations import Always, Shows, Situation, simplest, usual_currency
 from policies.reference import evaluate
 
 
@@ -88,8 +88,8 @@ class ToolProof:
         typical = self.book.typical.get(self.tool, {})
         left_out = {path for path in self.domain.slots if path in typical and typical[path] is None}
         unknowns = self.encoding.unknowns
-        usual = self.flag("nothing is missing", lambda: unknowns.usual_numbers(left_out))
-        env = self.possible([usual, self.flag("no rule matches", lambda: self.side.silent)])
+        usual = self.flag("nothing is missing", lambda: every((unknowns.told_but(left_out), unknowns.plain)))
+        env = self._likely([usual, self.flag("no rule matches", lambda: self.side.silent)])
 
         def shows(env: Env) -> bool:
             decision = self.program.decide(env)
@@ -110,13 +110,16 @@ class ToolProof:
         nearest = min(tellings, key=len) if tellings else []
         return frozenset[str]().union(*map(paths, nearest))
 
+    def _likely(self, assumptions: Sequence[Truth]) -> Env | None:
+        return self.encoding.unknowns.likely(assumptions, usual_currency(self.book, self.tool))
+
     def possibly(self, never: Never) -> bool:
         """Whether what a promise is about can happen at all."""
         return self.possible([self._about(never)]) is not None
 
     def broken(self, never: Never) -> Situation | None:
         """The book allows, without people, what it promised never to allow."""
-        env = self.possible([self._about(never), self.flag("it is allowed", lambda: self.side.allow)])
+        env = self._likely([self._about(never), self.flag("it is allowed", lambda: self.side.allow)])
         condition = never.conditions[self.tool]
 
         def shows(env: Env) -> bool:

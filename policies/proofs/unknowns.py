@@ -56,13 +56,18 @@ class Unknowns:
             if slot.sum_of in self.values:
                 self.asking.add(self.currency(slot.path).same(self.currency(slot.sum_of)))
 
-    def usual_numbers(self, leaving_out: Iterable[str]) -> Truth:
-        """Every path has a value, but for those left out, and no number is below zero."""
+    def told_but(self, leaving_out: Iterable[str]) -> Truth:
+        """Every path has a value; those left out may have one."""
         free = {guard for path in leaving_out if path in self.values for guard in self._domain.slots[path].guards}
+        return every(truth for guard, truth in self._guards.items() if guard not in free)
+
+    @property
+    def plain(self) -> Truth:
+        """No number is below zero, and all amounts are in one currency."""
         counted = (FactType.MONEY, FactType.INTEGER, FactType.DECIMAL)
         numbers = [self.values[path].value for path, slot in self._domain.slots.items() if slot.term.type in counted]
-        told = [truth for guard, truth in self._guards.items() if guard not in free]
-        return every((*told, *(number >= 0 for number in numbers)))
+        codes = [unknown.currency for unknown in self.values.values() if unknown.currency is not None]
+        return every((*(number >= 0 for number in numbers), *(codes[0].same(code) for code in codes[1:])))
 
     def currency(self, path: str) -> Code:
         code = self.values[path].currency
@@ -99,6 +104,16 @@ class Unknowns:
                 return Unknown(told, logic.whole(path))
             case _:
                 assert_never(slot.term.type)
+
+    def likely(self, assumptions: Sequence[Truth], currency: str) -> Env | None:
+        """The same, and amounts are in this currency if they can be."""
+        env = self.possible(assumptions)
+        if env is None or currency not in self.currencies:
+            return env
+        code = self.currencies.index(currency)
+        flag = self._logic.flag(f"all in {currency}")
+        self.asking.add(alike(flag, every(c.equals(code) for each in self.values.values() if (c := each.currency))))
+        return self.possible([*assumptions, flag]) or env
 
     def possible(self, assumptions: Sequence[Truth]) -> Env | None:
         """A situation in which all of them hold, constants included; None where there is none."""
