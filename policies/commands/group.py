@@ -10,8 +10,11 @@ _HERE, _SERVING = "policies.commands", "serving.commands"
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "lint": (f"{_HERE}.lint:lint", "Check policy files: every mistake with its line and column."),
+    "fmt": (f"{_HERE}.fmt:format_files", "Lay policy files out in the one way."),
     "test": (f"{_HERE}.examples:try_examples", "Run the examples of policy files."),
     "explain": (f"{_HERE}.explain:explain_action", "Say what a policy decides on one action, and why."),
+    "prove": (f"{_HERE}.prove:prove_books", "Prove what holds in every situation, with z3."),
+    "diff": (f"{_HERE}.diff:compare_books", "Prove whether a new version is tighter or looser."),
     "backtest": (f"{_SERVING}.policy_backtest:backtest", "Try a policy on recorded decisions."),
     "sign": (f"{_SERVING}.policy_keys:sign", "Sign a policy."),
     "publish": (f"{_SERVING}.policy_publish:publish", "Ask for a signed policy to come into force."),
