@@ -59,8 +59,8 @@ class FactSource(Protocol):
 class Count:
     """A figure that policy wants of our own records, in flight included.
 
-    `measure` is `count` or `sum`; `per` is what is held equal: `customer`, `agent`, `case` or a
-    path of the arguments; `window_s` is how far back, in seconds.
+    `measure` is `count` or `sum`; `per` is what is held equal: `customer`, `agent`, `case`, a path of the arguments, or
+    a fact, such as the card; `window_s` is how far back, in seconds.
     """
 
     name: str
@@ -70,6 +70,11 @@ class Count:
     per: str
     window_s: int
     include: frozenset[str]
+
+    @property
+    def fact(self) -> str:
+        """The fact that is held equal; empty where it is none. Runs remember it, or nothing could be counted by it."""
+        return "" if self.per in ("customer", "agent", "case") or self.per.startswith("args.") else self.per
 
 
 class Judge(Protocol):
@@ -81,6 +86,10 @@ class Judge(Protocol):
 
     def counts(self, kind: str, tool: str, now: datetime) -> Sequence[Count]:
         """What it reads besides, to be computed from our own records."""
+        ...
+
+    def remembers(self, kind: str, tool: str, now: datetime) -> frozenset[str]:
+        """Facts by which a run of this tool is counted later."""
         ...
 
     def book(self, kind: str, now: datetime) -> BookRef: ...

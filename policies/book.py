@@ -82,6 +82,23 @@ class Book:
         """The tool's rules; an empty program, which denies, where there are none."""
         return self.programs.get(tool) or Program(tool, (), {}, (), ())
 
+    @cached_property
+    def _wanted(self) -> Mapping[str, frozenset[str]]:
+        found = {}
+        for tool in self.vocabulary.tools:
+            read = {term.path for term in self.program(tool).facts}
+            counted_by = {count.fact for name, count in self.counts.items() if name in read and count.fact}
+            found[tool] = frozenset(read - self.counts.keys() | counted_by | self.remembers(tool))
+        return found
+
+    def wants(self, tool: str) -> frozenset[str]:
+        """The facts that a decision on the tool needs of the systems of record."""
+        return self._wanted.get(tool, frozenset())
+
+    def remembers(self, tool: str) -> frozenset[str]:
+        """The facts by which a run of the tool is counted later."""
+        return frozenset(count.fact for count in self.counts.values() if tool in count.tools and count.fact)
+
     def try_examples(self) -> list[Result]:
         return [try_example(example, self.program(example.tool)) for example in self.examples]
 

@@ -204,7 +204,7 @@ def read_counts(book: Fields, vocabulary: Vocabulary, names: Names) -> Vocabular
 def _count_terms(counts: Iterable[Count], terms: Any) -> Iterable[Term]:
     """The counts that can be told of an action with these arguments."""
     for count in counts:
-        if count.per.startswith("args.") and count.per not in terms:
+        if count.per not in _PER and count.per not in terms:
             continue
         if count.measure == "count":
             yield Term(count.name, FactType.INTEGER, Origin.COUNT, "A count over our own records.")
@@ -266,11 +266,20 @@ def _per(count: Fields, tools: list[str], vocabulary: Vocabulary) -> str | None:
     scalar = count.scalar("per")
     if scalar is None or scalar.text in _PER:
         return scalar.text if scalar else None
-    if scalar.text.startswith("args.") and all(scalar.text in vocabulary.tools[tool] for tool in tools):
+    told = [{path for path, term in vocabulary.tools[tool].items() if _names(term)} for tool in tools]
+    if tools and all(scalar.text in paths for paths in told):
         return scalar.text
-    known = [*_PER, *(path for tool in tools for path in vocabulary.tools[tool] if path.startswith("args."))]
-    count.say(scalar.at, f"'{scalar.text}' is nothing to count by", suggest(scalar.text, known))
+    count.say(
+        scalar.at,
+        f"'{scalar.text}' is nothing to count by",
+        suggest(scalar.text, [*_PER, *(set.intersection(*told) if told else ())]),
+    )
     return None
+
+
+def _names(term: Term) -> bool:
+    """Whether a path can name what is counted by: an argument, or a word from a system of record, such as a card."""
+    return term.origin is Origin.ARGS or (term.origin is Origin.FACT and term.type in (FactType.TEXT, FactType.CHOICE))
 
 
 def _included(text: str) -> str:

@@ -45,19 +45,18 @@ class BookJudge:
 
     def wants(self, kind: str, tool: str, now: datetime) -> frozenset[str]:
         present, soon = self.at(kind, now), self.at(kind, now + _SOON)
-        return frozenset(
-            term.path
-            for book in ((present,) if present is soon else (present, soon))
-            if book is not None and tool in book.programs
-            for term in book.programs[tool].facts
-            if term.path not in book.counts
-        )
+        books = [book for book in ((present,) if present is soon else (present, soon)) if book is not None]
+        return frozenset[str]().union(*(book.wants(tool) for book in books))
 
     def counts(self, kind: str, tool: str, now: datetime) -> Sequence[Count]:
         book = self.at(kind, now)
         if book is None or tool not in book.programs:
             return []
         return [book.counts[term.path] for term in book.programs[tool].facts if term.path in book.counts]
+
+    def remembers(self, kind: str, tool: str, now: datetime) -> frozenset[str]:
+        book = self.at(kind, now)
+        return book.remembers(tool) if book else frozenset()
 
     def book(self, kind: str, now: datetime) -> BookRef:
         book = self.at(kind, now)
