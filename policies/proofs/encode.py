@@ -96,7 +96,7 @@ class Encoding:
                 assert_never(condition)
 
     def _has(self, condition: Condition) -> Truth:
-        return every(self.unknowns.values[path].told for path in paths(condition) & self._domain.slots.keys())
+        return every(self.unknowns.values[path].told for path in sorted(paths(condition) & self._domain.slots.keys()))
 
     def _guessed(self, condition: Compare, told: Told) -> Told:
         guess = self._logic.flag(f"guess {shape(condition)}")

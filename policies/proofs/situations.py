@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Any
 
 from core.actions import JSON
 from core.money import Money
@@ -106,36 +105,47 @@ def _steps(domain: Domain, plain: Env) -> Iterator[Step]:
 
 
 def _nearer(domain: Domain, env: Env, plain: Env, shows: Shows) -> Env:
-    """Each number as near to its plain value as shows the same; to zero where there is none."""
-    for path in domain.slots:
-        value, goal = env[path], plain[path]
-        if value == goal or isinstance(value, bool) or not isinstance(value, int | Decimal | Money):
+    """Each number as near to its plain value as shows the same, to zero where there is none; the first choice."""
+    for path, slot in domain.slots.items():
+        if env[path] == plain[path]:
             continue
 
-        def fits(number: Any, path: str = path) -> bool:
-            changed = {**env, path: number}  # noqa: B023
+        def fits(other: FactValue, env: Env = env, path: str = path) -> bool:
+            changed = {**env, path: other}
             return domain.allows(changed) and shows(changed)
 
-        env = {**env, path: _nearest(value, goal, fits)}
+        env = {**env, path: _nearest(env[path], plain[path], slot.term.choices, fits)}
     return env
 
 
-def _nearest(value: Money | int | Decimal, goal: FactValue, fits: Callable[[Any], bool]) -> FactValue:
-    if isinstance(value, Money):
-        aim = goal.amount_minor if isinstance(goal, Money) and goal.currency == value.currency else 0
-        currency = value.currency
-        minor = _between(aim, value.amount_minor, lambda n: fits(Money(amount_minor=n, currency=currency)))
-        return Money(amount_minor=minor, currency=currency)
-    if isinstance(value, int):
-        return _between(int(goal) if isinstance(goal, int) else 0, value, fits)
+def _nearest(
+    value: FactValue, goal: FactValue, choices: tuple[str, ...], fits: Callable[[FactValue], bool]
+) -> FactValue:
+    match value:
+        case bool():
+            return value
+        case int():
+            return _between(goal if isinstance(goal, int) else 0, value, fits)
+        case Money(amount_minor=minor, currency=currency):
+            aim = goal.amount_minor if isinstance(goal, Money) and goal.currency == currency else 0
+            nearest = _between(aim, minor, lambda n: fits(Money(amount_minor=n, currency=currency)))
+            return Money(amount_minor=nearest, currency=currency)
+        case Decimal():
+            return _shortest(value, Decimal(goal) if isinstance(goal, int | Decimal) else Decimal(0), fits)
+        case str():
+            return next(filter(fits, choices), value)
+        case _:
+            return value
+
+
+def _shortest(value: Decimal, goal: Decimal, fits: Callable[[FactValue], bool]) -> Decimal:
+    """With as few decimal places as show the same."""
     for places in range(7):
         step = Decimal(1).scaleb(-places)
         for rounding in (ROUND_FLOOR, ROUND_CEILING):
             rounded = value.quantize(step, rounding)
             if fits(rounded):
-                start = Decimal(goal).quantize(step) if isinstance(goal, int | Decimal) else Decimal(0)
-                found = _between(int(start / step), int(rounded / step), lambda n, step=step: fits(n * step))  # type: ignore[misc]
-                return found * step
+                return _between(int(goal / step), int(rounded / step), lambda n, step=step: fits(n * step)) * step  # type: ignore[misc]
     return value
 
 
