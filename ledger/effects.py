@@ -137,7 +137,11 @@ class Effects:
         return list(self._session.exec(found.order_by(col(RunRow.started_at))))
 
     def reserve(self, run: RunRow) -> bool:
-        """Inserts the run; from here on the action counts as in flight. False if it has one already."""
+        """Inserts the run; from here on the action counts as in flight. False if it has one already.
+
+        The database looks for the decision that lets it (`ledger/guards.py`), so that is written first.
+        """
+        self._pen.write(DecisionRow)
         return self._pen.insert(RunRow, [run.model_dump()]) == 1
 
     def finish(self, action_id: str, status: RunStatus, result: dict[str, Any], reason: str) -> bool:

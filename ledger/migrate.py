@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,13 @@ from core.errors import InvalidInput, SetupError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0002"
 EMPTY = "base"
 """Before the first version: no tables at all."""
-_VERSIONS = [EMPTY, "0001", "0002"]
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_VERSIONS = [EMPTY, *sorted(each.name[:4] for each in (_MIGRATIONS / "versions").glob("[0-9]*.py"))]
+HEAD = _VERSIONS[-1]
+_LOCK = 0x_C0DE_51_67
+"""Of PostgreSQL's advisory locks, the one that whoever migrates holds."""
 
 
 def current(path: Path) -> str | None:
@@ -37,31 +39,55 @@ def current(path: Path) -> str | None:
 
 def migrate(path: Path, to: str = "head") -> str:
     """Migrates a SQLite ledger up (or down to a named version). Returns the version it has afterwards."""
-    now = current(path) or EMPTY
+    where = f"The data in {path.parent}"
+    hint = "Use the newer program, or choose another folder with COUNTERSIGN_DATA."
+    return _move(f"sqlite:///{path}", current(path) or EMPTY, to, where, hint)
+
+
+def migrate_server(url: str, to: str = "head") -> str:
+    """The same for a ledger on PostgreSQL; `url` is like `postgresql+psycopg://user@host/database`.
+
+    Of several processes that start at once one migrates, and the others wait. Raises `SetupError`.
+    """
+    from alembic.runtime.migration import MigrationContext
+    from sqlalchemy import create_engine, make_url, text
+    from sqlalchemy.exc import OperationalError
+
+    engine, name = create_engine(url), make_url(url).render_as_string()
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})  # until the connection ends
+            connection.commit()
+            now = MigrationContext.configure(connection).get_current_revision() or EMPTY
+            connection.rollback()
+            return _move(url, now, to, f"The data in {name}", "Use the newer program, or another database.")
+    except OperationalError as error:
+        raise SetupError(f"{name} can't be used: {error.orig}.", hint="Check the address and the server.") from error
+    finally:
+        engine.dispose()
+
+
+def _move(url: str, now: str, to: str, where: str, hint: str) -> str:
     if now not in _VERSIONS:
-        raise SetupError(
-            f"The data in {path.parent} is of version {now}, newer than this program ({HEAD}).",
-            hint="Use the newer program, or choose another folder with COUNTERSIGN_DATA.",
-        )
+        raise SetupError(f"{where} is of version {now}, newer than this program ({HEAD}).", hint=hint)
     target = HEAD if to == "head" else to
     if target not in _VERSIONS:
         raise InvalidInput(f"There is no version '{target[:20]}'.", hint=f"There are: {', '.join(_VERSIONS)}.")
     if now != target:
         from alembic import command  # heavy, and needed only when there is something to migrate
 
-        with _config(path) as config:
-            if _VERSIONS.index(target) > _VERSIONS.index(now):
-                command.upgrade(config, target)
-            else:
-                command.downgrade(config, target)
+        config = _config(url)
+        if _VERSIONS.index(target) > _VERSIONS.index(now):
+            command.upgrade(config, target)
+        else:
+            command.downgrade(config, target)
     return target
 
 
-@contextmanager
-def _config(path: Path) -> Iterator[Config]:
+def _config(url: str) -> Config:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.set_main_option("sqlalchemy.url", f"sqlite:///{path}")
-    yield config
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    return config

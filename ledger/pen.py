@@ -17,7 +17,7 @@ def _insert(table: type[SQLModel], dialect: str) -> Insert:
     """Built once for each table: building it costs more than running it."""
     target: Table = table.__table__  # type: ignore[attr-defined]
     insert = sqlite.insert(target) if dialect == "sqlite" else postgresql.insert(target)
-    return insert.on_conflict_do_nothing()
+    return insert.on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
 class Pen:
@@ -29,10 +29,11 @@ class Pen:
         """A row that is there already, by any unique key, stays as it is."""
         self._rows.setdefault(table, []).append(self._owned(table, row))
 
-    def write(self) -> None:
-        for table, rows in self._rows.items():
-            self.insert(table, rows)
-        self._rows.clear()
+    def write(self, *only: type[SQLModel]) -> None:
+        """Writes what was gathered, for some tables or for all."""
+        for table in only or tuple(self._rows):
+            if rows := self._rows.pop(table, None):
+                self.insert(table, rows)
 
     def insert(self, table: type[SQLModel], rows: list[dict[str, Any]]) -> int:
         """Adds them right away. Returns how many were new."""

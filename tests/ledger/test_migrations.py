@@ -39,7 +39,7 @@ def test_up_from_nothing_gives_the_tables_that_the_code_expects(fresh_ledger: Pa
         for table in SQLModel.metadata.tables.values()
     }
     assert schema(fresh_ledger) == expected
-    assert triggers(fresh_ledger) == 18
+    assert triggers(fresh_ledger) == 24
 
 
 def test_down_and_up_again(ledger_file: Path) -> None:

@@ -18,7 +18,7 @@ from core.money import Money
 from core.states import CaseStatus, RunStatus
 from core.verdicts import Allow, BookRef, Review, ReviewerSet
 from ledger.database import Database, Ledger, lock_folder, sqlite_database
-from ledger.tables import SYSTEM, CaseRow, ReviewRow, RunRow, TimerRow, VoteRow
+from ledger.tables import SYSTEM, CaseRow, PolicyRow, ReviewRow, RunRow, TimerRow, VoteRow
 
 BOOK = BookRef(policy="p", version="1", digest="0" * 64)
 DESK = ReviewerSet(group="desk", role="clerk", people=1, within_s=3600)
@@ -45,7 +45,7 @@ def everything(ledger: Ledger) -> str:
     ledger.cases.post(case, source="api", event_id="e1", event="x", payload={})
     acted = action(case.id)
     ledger.effects.propose(acted, effect="read", described="")
-    ledger.effects.decided(acted.id, "gate", Allow(reason="fine", book=BOOK))
+    ledger.effects.decided(acted.id, "execute", Allow(reason="fine", book=BOOK))
     ledger.effects.reserve(run_of(acted, ledger))
     review = ledger.reviews.open(
         case_id=case.id, action_id=acted.id, interrupt_id="i", verdict=Review(reason="", book=BOOK, reviewers=(DESK,))
@@ -58,6 +58,11 @@ def everything(ledger: Ledger) -> str:
     ledger.audit.append("x", {"case": case.id}, case_id=case.id)
     ledger.people.add("default", "ann", frozenset({"clerk"}))
     ledger.people.new_token("default", "ann", None)
+    ledger.policies.hand_in("0" * 64, {}, "ann")
+    ledger.policies.trust("ann", "a public key")
+    ledger.policies.publish(
+        PolicyRow(kind="k", name="p", version="1", digest="0" * 64, text="", source="published", key="k")
+    )
     return case.id
 
 
@@ -68,6 +73,8 @@ def run_of(acted: ProposedAction, ledger: Ledger) -> RunRow:
         key=acted.effect_key,
         tool=acted.tool,
         args_digest="0",
+        subject="cus_1",
+        proposer=acted.proposer,
         status=RunStatus.INTENT,
         started_at=ledger.now,
     )

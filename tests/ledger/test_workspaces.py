@@ -34,6 +34,7 @@ from core.errors import NotFound
 from core.money import Money
 from core.states import RunStatus
 from core.verdicts import Allow, BookRef
+from ledger import guards
 from ledger.database import Database, Ledger, sqlite_database
 from ledger.prepared import Prepared
 from ledger.tables import SYSTEM, CaseRow, CostRow, PersonRow, Row, RunRow, TraceRow, UtcTime
@@ -65,11 +66,19 @@ def sample(table: type[Any], workspace: str) -> Row:
 
 
 def append_only(table: type[Any]) -> bool:
-    return table.__tablename__ in ("action", "decision", "vote", "audit")
+    return table.__tablename__ in ("action", "decision", "vote", "audit", "policy", "policy_draft")
+
+
+def unguarded(database: Database) -> Database:
+    """The rows here are no story: the database would refuse them."""
+    with database.engine.begin() as connection:
+        guards.remove(connection)
+    return database
 
 
 def fill(database: Database) -> Database:
     """One row in each table for each of two workspaces."""
+    unguarded(database)
     for workspace in ("ours", "theirs"):
         rows = [sample(table, workspace) for table in TABLES]
         database.transact(workspace, lambda ledger, rows=rows: ledger.session.add_all(rows))  # type: ignore[misc]
@@ -220,7 +229,7 @@ def test_the_same_by_them_or_by_the_house_is_kept(
     def count(ledger: Ledger) -> int:
         return sum(ledger.session.exec(select(func.count()).select_from(table)).one() for table in TABLES)
 
-    database.transact(writer, lambda ledger: write(ledger) and None)
+    unguarded(database).transact(writer, lambda ledger: write(ledger) and None)
     assert database.transact("theirs", count) == database.transact(SYSTEM, count) > 0
 
 

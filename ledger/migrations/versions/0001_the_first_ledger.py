@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 import ledger.tables
+from ledger import guards
 
 revision = "0001"
 down_revision = None
@@ -264,18 +265,7 @@ def upgrade() -> None:
     with op.batch_alter_table("vote", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_vote_action_id"), ["action_id"], unique=False)
 
-    for table, taken in APPEND_ONLY.items():
-        for change in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_is_append_only_{change.lower()} BEFORE {change} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
-        # An INSERT OR REPLACE deletes without asking the triggers above. The same action again is no mistake.
-        refused = "RAISE(IGNORE)" if table == "action" else f"RAISE(ABORT, '{table} is append-only')"
-        op.execute(
-            f"CREATE TRIGGER {table}_is_append_only_replace BEFORE INSERT ON {table} "
-            f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {taken}) BEGIN SELECT {refused}; END"
-        )
+    guards.append_only(op.get_bind(), APPEND_ONLY)
 
 
 def downgrade() -> None:
@@ -333,3 +323,4 @@ def downgrade() -> None:
         batch_op.drop_index("action_by_case")
 
     op.drop_table("action")
+    guards.forget_append_only(op.get_bind())
