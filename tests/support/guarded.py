@@ -190,8 +190,11 @@ class Scene:
         if asked is not None:
             decision["body"]["reviewers"] = [each.model_dump(mode="json") for each in asked]
         with self.server.engine.begin() as connection:
-            connection.execute(insert(DecisionRow), decision)
-            return self._count(connection, RunRow, self.run_row() | changes)
+            return self.put(connection, self.run_row() | changes, decision)
+
+    def put(self, connection: Connection, run: dict[str, Any], decision: dict[str, Any] | None = None) -> int:
+        connection.execute(insert(DecisionRow), decision or self.decision())
+        return self._count(connection, RunRow, run)
 
     # pieces
 

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 import ledger.tables
+from ledger import guards
 
 revision = "0002"
 down_revision = "0001"
@@ -57,19 +58,7 @@ def upgrade() -> None:
         sa.Column("revoked_at", ledger.tables.UtcTime(length=32), nullable=True),
         sa.PrimaryKeyConstraint("public"),
     )
-    if op.get_bind().dialect.name != "sqlite":
-        return
-    for table, taken in APPEND_ONLY.items():
-        for change in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_is_append_only_{change.lower()} BEFORE {change} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
-        op.execute(
-            f"CREATE TRIGGER {table}_is_append_only_replace BEFORE INSERT ON {table} "
-            f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {taken}) "
-            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        )
+    guards.append_only(op.get_bind(), APPEND_ONLY)
 
 
 def downgrade() -> None:
