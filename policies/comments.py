@@ -70,9 +70,9 @@ def _found(text: str) -> Iterator[tuple[int, str]]:
             yield match.start(), match[0].rstrip()
         end = max(end, token.end_mark.index)
         if isinstance(token, yaml.ScalarToken) and token.style in (">", "|"):
-            match = _BLOCK_HEADER.match(text, begin)
-            if match and match[1]:
-                yield match.start(1) + match[1].index("#"), match[1].strip()
+            header = _BLOCK_HEADER.match(text, begin)
+            if header and header[1]:
+                yield header.start(1) + header[1].index("#"), header[1].strip()
     for match in _COMMENT.finditer(text, end):
         yield match.start(), match[0].rstrip()
 
@@ -87,7 +87,7 @@ class Dashes:
 
     def __init__(self, text: str) -> None:
         found = yaml.scan(text, Loader=LOADER)
-        self._at = [token.start_mark.index for token in found if isinstance(token, yaml.BlockEntryToken)]
+        self._at: list[int] = [token.start_mark.index for token in found if isinstance(token, yaml.BlockEntryToken)]
 
     def before(self, node: Any) -> int:
         return self._at[bisect_left(self._at, node.start_mark.index) - 1]
