@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": (f"{_HERE}.explain:explain_action", "Say what a policy decides on one action, and why."),
     "prove": (f"{_HERE}.prove:prove_books", "Prove what holds in every situation, with z3."),
     "diff": (f"{_HERE}.diff:compare_books", "Prove whether a new version is tighter or looser."),
+    "coverage": (f"{_HERE}.coverage:cover", "Say what no example of a policy file tries."),
     "backtest": (f"{_SERVING}.policy_backtest:backtest", "Try a policy on recorded decisions."),
     "sign": (f"{_SERVING}.policy_keys:sign", "Sign a policy."),
     "publish": (f"{_SERVING}.policy_publish:publish", "Ask for a signed policy to come into force."),

@@ -19,10 +19,12 @@ from ledger.history import decisions, how_many, runs
 from ledger.tables import SYSTEM
 from policies.backtest.outcome import Backtest
 from policies.backtest.recount import Recounts
+from policies.backtest.situations import situations
 from policies.backtest.telling import as_text
 from policies.backtest.trial import backtest as tried
 from policies.book import Book, read_book
 from policies.commands import asking
+from policies.coverage import Coverage, coverage
 from policies.vocabulary import Vocabulary
 from serving.commands.ledger_access import opened
 
@@ -107,6 +109,16 @@ def on_record(
             return tried(records, new, earlier=earlier, recount=recounts.of, step=step)
 
     with opened(data or load_settings().data) as database:
+        return database.transact(SYSTEM, work, writes=False)
+
+
+def covered_by_records(book: Book, data: Path) -> Coverage:
+    """What the examples of a book and the decisions of a folder try of it. For `countersign policy coverage`."""
+
+    def work(ledger: Ledger) -> Coverage:
+        return coverage(book, situations(decisions(ledger.session, book.vocabulary.kind), book))
+
+    with opened(data) as database:
         return database.transact(SYSTEM, work, writes=False)
 
 
