@@ -12,7 +12,7 @@ from typing import Any, Literal
 from core.clock import FakeClock
 from core.money import Money
 from core.people import Person
-from core.settings import BudgetSettings, EngineSettings, Settings
+from core.settings import BudgetSettings, EngineSettings, ModelSettings, Settings
 from core.states import CaseStatus, Desired
 from engine.checker import Report
 from engine.decisions import Choice, Decided, Decision
@@ -244,12 +244,15 @@ async def open_till(
     budget: BudgetSettings | None = None,
     engine: EngineSettings | None = None,
     kind: TaskKind = KIND,
+    hosted: ModelSettings | None = None,
 ) -> AsyncIterator[Till]:
+    """`hosted` says where the scripted model is said to run."""
     clock, model = clock or FakeClock(), model or ScriptedModel()
     settings = Settings(
         data=folder,
         engine=engine or EngineSettings(sweep_s=3600, lease_s=0.2),
         budget=budget or BudgetSettings(),
+        model=hosted or ModelSettings(),
     )
     async with open_house(settings, bell=bell, clock=clock, kinds={"till": kind}, model=model) as house:
         till = Till(house, clock, model)

@@ -15,6 +15,7 @@ from agents.contract import Finish, PlanStep
 from agents.procedure import Call, Seen
 from agents.role import Role
 from core.actions import JSON, Effect, Egress, ProposedAction, ToolSpec
+from core.data import DataClass, field
 from core.errors import ProviderRefused
 from core.money import Money
 from core.ports import CallContext
@@ -93,7 +94,15 @@ def _tools(outside: Outside) -> list[Tool[Any]]:
     async def nothing(key: str) -> dict[str, JSON] | None:
         return None
 
-    looking = ToolSpec("account.read", Effect.READ, OfAccount, Anything, lambda a: f"Read {a.account_id}")
+    looking = ToolSpec(
+        "account.read",
+        Effect.READ,
+        OfAccount,
+        Anything,
+        lambda a: f"Read {a.account_id}",
+        egress=frozenset({Egress.PROVIDER}),
+        data=frozenset({DataClass.PAYMENT}),
+    )
     asking = ToolSpec("people.ask", Effect.REVERSIBLE, Note, Anything, lambda a: f"Ask: {a.text}")
     return [
         Tool(looking, read, nothing),
@@ -123,6 +132,7 @@ def _writing(
         Anything,
         describe,
         egress=frozenset({Egress.PROVIDER}),
+        data=frozenset({DataClass.INTERNAL}),
         keyed=keyed,
         lookup=lookup,
         spends=lambda a: getattr(a, "amount", None),
@@ -189,4 +199,9 @@ KIND = TaskKind(
     book=BOOK,
     build=standard_flow,
     handover=lambda question: ("people.ask", {"text": question}),
+    payload={
+        "customer": field(DataClass.INTERNAL, vouched=True),
+        "script": field(DataClass.FREE_TEXT),
+        "loop": field(DataClass.PUBLIC),
+    },
 )
