@@ -22,7 +22,7 @@ KEPT = 5_000
 """Events after which a new snapshot is cheaper than keeping more."""
 
 CLOSED = {f"review.{status}": status.value for status in ReviewStatus if status is not ReviewStatus.OPEN}
-_CHANGES = {"review.opened", "review.claimed", "review.released", "vote.cast"}
+_CHANGES = {"review.opened", "review.claimed", "review.released", "review.escalated", "review.prolonged", "vote.cast"}
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,9 @@ class QueueState:
                         rows[review] = row.model_copy(update={"claimed_by": by, "claimed_until": until})
                 case "review.released":
                     rows[review] = row.model_copy(update={"claimed_by": "", "claimed_until": None})
-                case "vote.cast":
+                case "review.prolonged":
+                    unknown.add(review)
+                case "vote.cast" | "review.escalated":
                     rows[review] = row.model_copy(update={"claimed_by": "", "claimed_until": None})
                     unknown.add(review)
         return rows, frozenset(unknown), beyond_window

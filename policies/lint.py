@@ -21,7 +21,8 @@ def _unused(book: Book) -> Iterator[tuple[At, str, str]]:
     trees = [tree for clause in clauses for tree in clause.conditions.values()]
     limits = {leaf.name for tree in trees for leaf in leaves(tree) if isinstance(leaf, LimitRef)}
     read = {path for tree in trees for path in paths(tree)}
-    groups = {group.group for rule in book.rules for group in rule.reviewers}
+    asked = [group for rule in book.rules for group in rule.reviewers]
+    groups = {each.group for group in asked for each in (group, *group.successors)}
     for kind, defined, used in (
         ("limit", book.limits, limits),
         ("count", book.counts, read),

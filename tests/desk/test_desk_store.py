@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,6 +121,14 @@ def test_a_vote_among_several_frees_the_row_and_asks_what_it_is_now() -> None:
     held = row("a", claimed_by="anna", claimed_until=START + timedelta(minutes=5))
     state = snapshot(held).with_events([event(41, "vote.cast", "a", by="anna")])
     assert state.rows[0].claimed_by == ""
+    assert state.stale
+
+
+@pytest.mark.parametrize(("entry", "holder"), [("review.escalated", ""), ("review.prolonged", "anna")])
+def test_a_row_whose_time_was_over_is_asked_for_anew(entry: str, holder: str) -> None:
+    held = row("a", claimed_by="anna", claimed_until=START + timedelta(minutes=5))
+    state = snapshot(held).with_events([event(41, entry, "a")])
+    assert state.rows[0].claimed_by == holder
     assert state.stale
 
 

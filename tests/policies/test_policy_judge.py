@@ -12,6 +12,7 @@ import pytest
 from core.money import Money
 from core.verdicts import Allow, Deny, Fact, Review
 from policies.book import Book
+from policies.lint import remarks
 
 Desk = Any
 Load = Callable[[str], Book]
@@ -194,3 +195,7 @@ def test_rules_may_ask_about_the_tool_itself(load: Load, book_text: str, desk: D
     text = book_text.replace("when: args.reason == UNWANTED", condition).replace("  mode: monitor\n", "")
     desk.judge.replace("small", load(text.partition("examples:")[0]))
     assert desk.decide().reason == "A trial."
+
+
+def test_a_group_that_takes_over_is_used_by_who_may_be_late(book: Book) -> None:
+    assert [problem.message for problem in remarks(book) if "reviewers" in problem.message] == []
