@@ -155,6 +155,40 @@ def test_ends_of_lines_and_of_the_file_are_mended() -> None:
     assert laid_out(RIGHT.rstrip("\n")) == laid_out(RIGHT)
 
 
+def test_sections_and_rules_stand_apart_and_what_is_inside_does_not() -> None:
+    together = "\n".join(line for line in RIGHT.split("\n") if line.strip())
+    apart = together.replace("\n  decide:", "\n\n  decide:").replace("\n    per: agent", "\n\n\n    per: agent")
+    assert laid_out(together) == laid_out(apart) == laid_out(RIGHT) == RIGHT
+
+
+def test_a_comment_between_a_key_and_its_value_goes_before_the_key() -> None:
+    when = "  when: agent.refunded_24h + args.amount > $two_people\n"
+    text = RIGHT.replace(when, when.replace("when: ", "when:\n    # both\n    "))
+    assert f"  # both\n{when}" in laid_out(text)
+
+
+def test_a_comment_behind_lines_that_are_wrapped_or_folded_stays_with_them() -> None:
+    many = "tools: [refunds.create, returns.get, returns.approve, returns.decline, returns.cancel, returns.close,"
+    text = RIGHT.replace("tools: [refunds.create]", f"{many} returns.receive, returns.inspect]  # both doors", 1)
+    text = text.replace("or customer.refunds_30d >= $serial", f"{'or customer.refunds_30d >= $serial ' * 3} # often")
+    done = laid_out(
+        text.replace("- args.amount <= $auto_refund\n  - order.days_since_delivery <= 30", "- order.exists")
+    )
+    assert f"  {many}\n          returns.receive, returns.inspect]  # both doors\n" in done
+    assert "  when: >-  # often\n    args.amount > $auto_refund\n    or customer" in done
+
+
+def test_text_in_blocks_keeps_its_lines() -> None:
+    text = RIGHT.replace(
+        "Trial of a shorter window.", "|  # as told\n       Trial of\n         a shorter\n\n       window.\n\n"
+    )
+    assert "  reason: |  # as told\n    Trial of\n      a shorter\n\n    window.\n  cite: Change 118\n" in laid_out(
+        text
+    )
+    digits = RIGHT.replace("Trial of a shorter window.", "|2\n     Trial.")
+    assert '  reason: " Trial.\\n"\n' in laid_out(digits)
+
+
 # A tidy policy made untidy in any way comes back as it was
 
 TIDY = laid_out(untidy())
