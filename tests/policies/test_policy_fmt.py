@@ -174,7 +174,7 @@ def test_a_comment_behind_lines_that_are_wrapped_or_folded_stays_with_them() -> 
     done = laid_out(
         text.replace("- args.amount <= $auto_refund\n  - order.days_since_delivery <= 30", "- order.exists")
     )
-    assert f"  {many}\n          returns.receive, returns.inspect]  # both doors\n" in done
+    assert f"  {many} returns.receive,\n          returns.inspect]  # both doors\n" in done
     assert "  when: >-  # often\n    args.amount > $auto_refund\n    or customer" in done
 
 
