@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from core.data import EVERYTHING, DataClass, field, held_by
 from core.errors import Forbidden, InvalidInput
 from core.model_call import MODEL_CALL, Hosting
 from core.people import Person
 from core.settings import ModelSettings
 from core.states import CaseStatus, RunStatus
+from graphs import catalog
 from serving.models.chat import model_in_use
 from tests.support.till import Till, open_till, write
 
@@ -204,3 +206,22 @@ def test_where_a_model_runs_is_told_by_its_address_unless_the_settings_say_it(
     settings: ModelSettings, hosting: str
 ) -> None:
     assert model_in_use(settings).hosting is Hosting(hosting)
+
+
+@pytest.mark.parametrize("name", catalog.names())
+def test_every_kind_says_what_its_cases_and_its_results_hold(name: str) -> None:
+    """What nobody declared may hold anything, and keeps every model out that may not see everything."""
+    kind, words = catalog.find(name), catalog.vocabulary(name)
+    schema = kind.intake.model_json_schema()
+    objects = [schema, *schema.get("$defs", {}).values()]
+    fields = next(each["properties"] for each in objects if set(each.get("properties", ())) == set(kind.payload))
+    assert fields
+    undeclared = [tool for tool, spec in words.specs.items() if spec.data == EVERYTHING]
+    assert undeclared == []
+
+
+def test_a_field_that_nobody_declared_may_hold_anything() -> None:
+    known = {"letter": field(DataClass.FREE_TEXT)}
+    assert held_by({"letter": "x"}, known) == {DataClass.FREE_TEXT}
+    assert held_by({"letter": "", "photos": []}, known) == frozenset()
+    assert held_by({"letter": "x", "extra": 1}, known) == EVERYTHING

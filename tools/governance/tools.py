@@ -7,9 +7,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from core.actions import JSON, Effect, ToolSpec
+from core.data import DataClass
 from core.ports import CallContext, Office
 from tools.contract import Tool
 from tools.governance.args import Ask, Asked, Check, Checked, Grant, Granted, Publish, Published, RollBack
+
+_OURS = frozenset({DataClass.INTERNAL})
 
 CHECK = ToolSpec(
     "policy.check",
@@ -18,6 +21,7 @@ CHECK = ToolSpec(
     Checked,
     lambda args: f"Check {args.change.kind} {args.change.version}",
     summary="Says whether a policy can come into force, and what becomes different.",
+    data=_OURS,
 )
 PUBLISH = ToolSpec(
     "policy.publish",
@@ -26,6 +30,7 @@ PUBLISH = ToolSpec(
     Published,
     lambda args: f"Publish policy {args.kind} {args.version}",
     summary="Brings a signed policy into force.",
+    data=_OURS,
     compensated_by="policy.roll_back",
 )
 ROLL_BACK = ToolSpec(
@@ -35,6 +40,7 @@ ROLL_BACK = ToolSpec(
     Published,
     lambda args: f"Roll policy {args.kind} back to {args.version}",
     summary="Brings an earlier version into force again.",
+    data=_OURS,
 )
 GRANT = ToolSpec(
     "people.grant",
@@ -43,6 +49,7 @@ GRANT = ToolSpec(
     Granted,
     lambda args: f"Make {args.person} {', '.join(args.roles) or 'nobody: no roles at all'}",
     summary="Gives a person these roles and no others.",
+    data=_OURS | {DataClass.PERSONAL},
 )
 ASK = ToolSpec(
     "governance.ask",
@@ -51,6 +58,7 @@ ASK = ToolSpec(
     Asked,
     lambda args: args.question,
     summary="Puts the case before people, with a question.",
+    data=_OURS | {DataClass.FREE_TEXT},
 )
 
 
