@@ -92,7 +92,7 @@ class Seen:
         assert verdicts == {name: name == verdict for name in verdicts}, env
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
 def test_z3_and_the_reference_agree_on_the_small_book(seed: int, load: Load, book_text: str) -> None:
     chance, book = random.Random(seed), load(book_text)
@@ -151,7 +151,7 @@ def read(text: str, book: Book) -> Condition:
     return condition
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=texts, seed=st.integers(0, 2**32))
 def test_any_condition_means_the_same_to_z3(text: str, seed: int, load: Load, book_text: str) -> None:
     """Both ways: facts that are told to z3, and facts that z3 finds."""

@@ -1,0 +1,304 @@
+"""Whether a new version of a book is tighter or looser, and the action that shows it."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.money import Money
+from core.verdicts import FactValue
+from policies.book import Book, read_book
+from policies.commands.group import policy
+from policies.conditions import asks_whether_known
+from policies.explain import explain
+from policies.proofs.diff import compare
+from policies.proofs.difference import Difference, Shown
+from policies.proofs.strictness import Direction, Groups
+from policies.vocabulary import Vocabulary
+
+RETURNS = Path(__file__).parents[2] / "policies" / "books" / "returns.yaml"
+Read = Callable[[str], Book]
+
+
+@pytest.fixture
+def text(book_text: str) -> str:
+    """The small book without its gap: there, nothing is denied by no rule."""
+    return change(book_text, ("  unless: args.reason == DEFECTIVE\n", ""), ("cap: 500 USD", "cap: [500 USD, 460 EUR]"))
+
+
+@pytest.fixture
+def read(words: Vocabulary) -> Read:
+    return lambda text: read_book(("small.yaml", text), words)
+
+
+def change(text: str, *edits: tuple[str, str]) -> str:
+    for old, new in edits:
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+def really_shows(difference: Difference, shown: Shown | None) -> None:
+    """Asked of both books by `explain`, the action is judged as the difference says."""
+    assert shown is not None
+    facts = shown.situation.facts
+    for book, said in ((difference.old, shown.before), (difference.new, shown.after)):
+        if shown.situation.tool in book.vocabulary.tools:
+            explained = explain(book, shown.situation.tool, facts)
+            assert said.startswith(explained.verdict)
+            if "no rule" not in said and "judged" not in said:
+                rules = said.rpartition(" (")[2].rstrip(")").split(", ")
+                assert explained.said.endswith(" and ".join(rules))
+
+
+LOOSER: list[tuple[str, list[tuple[str, str]], str]] = [
+    ("a higher limit", [("auto: [150 USD", "auto: [200 USD")],
+     "args.amount = 150.01 USD: was review by desk (RF-02), becomes allow (RF-01)"),
+    ("a limit in one more currency", [("15000 JPY]", "15000 JPY, 140 EUR]")], "EUR"),
+    ("an exception", [("  when: not order.owned\n", "  when: not order.owned\n  unless: order.status == CLOSED\n")],
+     "was deny (RF-04), becomes review by"),
+    ("a count that may be higher", [("many: 3", "many: 4")],
+     "customer.refunds = 3: was review by desk and finance (RF-05), becomes allow (RF-01)"),
+    ("fewer people", [("people: 2, within: 1 day", "people: 1, within: 1 day")], "by desk and finance: 1"),
+    ("more time", [("within: 4 hours", "within: 5 hours")], "becomes review by desk: 1 returns_reviewer within 5"),
+    ("another role", [("role: returns_reviewer", "role: store_manager")], "becomes review by desk: 1 store_manager"),
+    ("late is no longer no", [("{role: returns_reviewer, within: 4 hours}",
+                               "{role: returns_reviewer, within: 4 hours, if_late: escalate to board}")], "escalate"),
+    ("fewer groups", [("decide: review by desk and finance", "decide: review by desk")], "becomes review by desk"),
+    ("a rule that is only watched", [("- id: RF-05\n", "- id: RF-05\n  mode: monitor\n")], "becomes allow (RF-01)"),
+    ("a missing fact that is forgiven",
+     [("or photo.score < $score", "or (photo.score is known and photo.score < $score)")],
+     "photo.score = unknown: was deny (RF-05 can't be judged), becomes allow (RF-01)"),
+]  # fmt: skip
+"""What was changed, how, and words that say it."""
+
+
+@pytest.mark.parametrize(("edits", "words_of_it"), [each[1:] for each in LOOSER], ids=[each[0] for each in LOOSER])
+def test_each_way_of_loosening_is_shown_and_its_reverse_is_no_loosening(
+    edits: list[tuple[str, str]], words_of_it: str, read: Read, text: str
+) -> None:
+    old, new = read(text), read(change(text, *edits))
+    looser = compare(old, new)
+    assert looser.direction is Direction.LOOSER, looser.as_text()
+    assert not looser.tightening
+    really_shows(looser, looser.tools["refund"].looser)
+    assert words_of_it in looser.as_text()
+    back = compare(new, old)
+    assert back.direction in (Direction.TIGHTER, Direction.LOOSER)
+    assert (back.direction is Direction.LOOSER) == ("store_manager" in words_of_it)  # roles can't be compared
+    if back.tightening:
+        really_shows(back, back.tools["refund"].tighter)
+
+
+SAME: list[tuple[str, list[tuple[str, str]]]] = [
+    ("names", [("id: RF-01", "id: RF-11"), ("by RF-01", "by RF-11"), ("$auto", "$automatic"), ("auto:", "automatic:")]),
+    ("reasons", [("reason: Small and in time.", "reason: Small."), ("cite: Policy 4.3", "cite: Policy 4.9")]),
+    ("a watched rule", [("when: args.reason == UNWANTED", "when: args.amount > 5 USD")]),
+    ("words", [("order.owned and order.days <= 30", "not (not order.owned or order.days > 30)")]),
+    (
+        "a group's name",
+        [("review by finance", "review by money"), ("and finance", "and money"), ("finance:", "money:")],
+    ),
+    ("a limit that nothing uses", [("many: 3", "many: 3\n  spare: 9")]),
+    ("whole days", [("order.days > 30", "order.days >= 31")]),
+]
+
+
+@pytest.mark.parametrize("edits", [each[1] for each in SAME], ids=[each[0] for each in SAME])
+def test_what_is_said_in_other_words_is_the_same(edits: list[tuple[str, str]], read: Read, text: str) -> None:
+    difference = compare(read(text), read(change(text, *edits)))
+    assert difference.direction is Direction.SAME, difference.as_text()
+    assert difference.tightening
+
+
+def test_a_rule_for_less_and_an_exception_from_another_are_mixed(read: Read, text: str) -> None:
+    old, new = read(text), read(change(text, ("auto: [150 USD", "auto: [100 USD"), ("many: 3", "many: 4")))
+    mixed = compare(old, new)
+    assert mixed.direction is Direction.MIXED
+    really_shows(mixed, mixed.tools["refund"].looser)
+    really_shows(mixed, mixed.tools["refund"].tighter)
+    assert set(mixed.tools) == {"refund"}
+
+
+@pytest.mark.parametrize(
+    ("edits", "direction", "said"),
+    [
+        ([("window: 30 days", "window: 60 days")], Direction.UNPROVED, "count customer.refunds: count of refund per"),
+        ([("include: [done]", "include: [done, in_flight]")], Direction.UNPROVED, "count agent.paid"),
+        ([("if_no_rule: deny", "facts_fresh_for: 20 minutes")], Direction.LOOSER, "facts_fresh_for 20 minutes"),
+        ([("if_no_rule: deny", "facts_fresh_for: 5 minutes")], Direction.TIGHTER, "was 15 minutes"),
+        ([("to: 2026-12-31", "to: 2027-12-31")], Direction.LOOSER, "in force from 2026-01-01 to 2027-12-31"),
+        ([("to: 2026-12-31", "to: 2026-06-30")], Direction.TIGHTER, "was from 2026-01-01 to 2026-12-31"),
+        ([("[compliance-lead]", "[compliance-lead, finance-lead]")], Direction.TIGHTER, "approved_by"),
+        ([("[compliance-lead]", "[finance-lead]")], Direction.LOOSER, "was compliance-lead"),
+        ([("policy: small-desk", "policy: large-desk")], Direction.UNPROVED, "another policy"),
+        ([("why: CFO memo}", "why: Nothing}")], Direction.SAME, "it no longer promises: CFO memo"),
+    ],
+)  # fmt: skip
+def test_what_changes_besides_the_rules_is_told(
+    edits: list[tuple[str, str]], direction: Direction, said: str, read: Read, text: str
+) -> None:
+    difference = compare(read(text), read(change(text, *edits)))
+    assert said in difference.as_text()
+    assert difference.direction is direction, difference.as_text()
+
+
+def test_less_time_for_facts_is_not_proved_tighter_where_a_missing_one_is_good_news(read: Read, text: str) -> None:
+    text = change(text, ("or photo.score <", "or photo.score is unknown or photo.score <"))
+    difference = compare(read(text), read(change(text, ("if_no_rule: deny", "facts_fresh_for: 5 minutes"))))
+    assert difference.direction is Direction.UNPROVED
+    assert "rules ask whether photo.score is known" in difference.as_text()
+
+
+def test_a_count_that_no_rule_reads_leaves_the_proof_as_it_is(read: Read, text: str) -> None:
+    text = change(text, ("when: agent.paid + args.amount > $cap", "when: args.amount > $cap"))
+    difference = compare(read(text), read(change(text, ("include: [done]}", "include: [in_flight]}"))))
+    assert difference.direction is Direction.SAME
+    assert "count agent.paid" in difference.as_text()
+
+
+def test_a_tool_that_is_new_is_looser_where_something_of_it_is_allowed(
+    read: Read, text: str, words: Vocabulary
+) -> None:
+    specs = {name: spec for name, spec in words.specs.items() if name == "refund"}
+    before = Vocabulary.of("small", specs, [])
+    head = "policy: small-desk\nversion: '1'\nowner: o\nin_force: {from: 2026-01-01}\nrules:\n"
+    rule = "- {id: R-1, tools: [refund], decide: deny, reason: x, cite: y}\n"
+    old = read_book(("small.yaml", head + rule), before)
+    new = read(head + rule + "- {id: R-2, tools: [look], decide: allow, reason: x, cite: y}\n")
+    difference = compare(old, new)
+    assert difference.direction is Direction.LOOSER
+    assert "tool look is new" in difference.as_text()
+    assert "look with the typical facts: was deny (no rule), becomes allow (R-2)" in difference.as_text()
+    assert compare(new, old).direction is Direction.TIGHTER
+
+
+def test_what_could_not_be_told_and_now_can_is_said_but_is_no_loosening(read: Read, text: str) -> None:
+    """RF-04 denies whatever the country is. The rule that goes changed nothing, but that its fact had to be there."""
+    rule = (
+        "- {id: RF-06, tools: [refund], decide: review by desk, when: order.country == NO and order.days > 30, "
+        "reason: x, cite: y}\n"
+    )
+    difference = compare(read(change(text, ("never:\n", f"{rule}never:\n"))), read(text))
+    assert difference.direction is Direction.SAME, difference.as_text()
+    unknown = difference.tools["refund"].unknown
+    assert unknown is not None
+    assert " = unknown" in str(unknown)
+    assert unknown.before == "deny (RF-06 can't be judged)"
+    really_shows(difference, unknown)
+
+
+def many_rules(threshold: str) -> str:
+    """A hundred rules, each for one order in one country; one threshold is a parameter."""
+    rules = [
+        f"- {{id: R-{n}, tools: [refund], decide: review by desk, reason: x, cite: y, when: args.order_id == o{n} and "
+        f"order.days == {n} and args.amount > {threshold if n == 77 else '400.00'} USD}}"
+        for n in range(100)
+    ]
+    return (
+        "policy: many\nversion: '1'\nowner: o\nin_force: {from: 2026-01-01}\n"
+        "reviewers: {desk: {role: returns_reviewer, within: 4 hours}}\nrules:\n"
+        "- {id: OK, tools: [refund], decide: allow, when: args.amount > 0 USD, reason: x, cite: y}\n" + "\n".join(rules)
+    )
+
+
+def test_one_cent_in_one_of_a_hundred_rules_is_found_where_2000_tries_find_nothing(read: Read) -> None:
+    old, new = read(many_rules("400.00")), read(many_rules("400.01"))
+    chance = random.Random(7)
+    for _ in range(2000):
+        facts: dict[str, FactValue] = {
+            "args.order_id": f"o{chance.randrange(100)}",
+            "order.days": chance.randrange(100),
+            "args.amount": Money(amount_minor=chance.randrange(100_000), currency="USD"),
+        }
+        assert old.program("refund").decide(facts).verdict == new.program("refund").decide(facts).verdict
+    difference = compare(old, new)
+    assert difference.direction is Direction.LOOSER
+    shown = difference.tools["refund"].looser
+    assert str(shown) == (
+        "refund with args.amount = 400.01 USD, args.order_id = o77, order.days = 77: "
+        "was review by desk (R-77), becomes allow (OK)"
+    )
+    really_shows(difference, shown)
+
+
+EDITS = [
+    ("auto: [150 USD", "auto: [100 USD"), ("auto: [150 USD", "auto: [200 USD"), ("many: 3", "many: 2"),
+    ("score: 0.5", "score: 0.4"), ("order.days > 30", "order.days > 20"), ("people: 2, within", "people: 3, within"),
+    ("people: 2, within: 1", "people: 1, within: 1"), ("not order.owned", "not order.owned or order.days > 90"),
+    ("  tools: [refund]\n  decide: review by finance", "  tools: [refund]\n  decide: deny"),
+    ("decide: review by desk and finance", "decide: review by finance"), ("mode: monitor", "mode: enforce"),
+    ("when: args.reason == UNWANTED", "when: args.reason == UNWANTED and order.left is known and order.left < $cap"),
+    ("or photo.score <", "or photo.score is unknown or photo.score <"), ("- order.owned and", "- order.owned or"),
+]  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(edits=st.lists(st.sampled_from(EDITS), max_size=4), swap=st.booleans(), seed=st.integers(0, 2**32))
+def test_whatever_is_edited_no_action_contradicts_what_was_proved(
+    edits: list[tuple[str, str]], swap: bool, seed: int, read: Read, text: str
+) -> None:
+    edited = text
+    for old, new in edits:
+        edited = edited.replace(old, new)
+    before, after = (read(edited), read(text)) if swap else (read(text), read(edited))
+    difference = compare(before, after)
+    for found in difference.tools.values():
+        for shown in (found.looser, found.tighter, found.unknown):
+            if shown:
+                really_shows(difference, shown)
+    groups = Groups.of(before.rules, after.rules)
+    rules = [rule for rule in (*before.rules, *after.rules) if "refund" in rule.conditions]
+    asked = {path for rule in rules for path in asks_whether_known(rule.conditions["refund"])}
+    chance = random.Random(seed)
+    for _ in range(60):
+        facts = some_facts(chance, asked)
+        pair = [book.program("refund").decide({**book.program("refund").blank, **facts}) for book in (before, after)]
+        seen, found = groups.compare(*pair), difference.tools.get("refund")
+        if seen is not Direction.SAME:
+            assert found is not None
+            assert getattr(found, seen.value), (facts, difference.as_text())
+
+
+def some_facts(chance: random.Random, asked: set[str]) -> dict[str, FactValue]:
+    """Everything is known, but what a rule asks after may be missing."""
+    facts: dict[str, FactValue] = {
+        "args.amount": Money.of(chance.choice(["50", "100", "100.01", "150.01", "180", "499", "501"]), "USD"),
+        "args.reason": chance.choice(["DEFECTIVE", "UNWANTED"]),
+        "agent.paid": Money.of(chance.choice([0, 400]), "USD"),
+        "customer.refunds": chance.randrange(5),
+        "order.owned": chance.random() < 0.8,
+        "order.days": chance.choice([5, 20, 21, 30, 31, 91]),
+        "order.left": Money.of(chance.choice([1, 499, 501]), "USD"),
+        "order.country": chance.choice(["NO", "US"]),
+        "photo.score": chance.choice([Decimal("0.39"), Decimal("0.45"), Decimal("0.9")]),
+    }
+    return facts | {path: None for path in sorted(asked) if chance.random() < 0.3}
+
+
+def run(*args: str | Path) -> Result:
+    return CliRunner().invoke(policy, [str(arg) for arg in args])
+
+
+def test_the_command_exits_by_the_direction(tmp_path: Path) -> None:
+    text, new = RETURNS.read_text(), tmp_path / "returns.next.yaml"
+    new.write_text(change(text, ("people: 2, within: 1 day", "people: 3, within: 1 day")))
+    tighter = run("diff", RETURNS, new)
+    assert tighter.exit_code == 0, tighter.output
+    assert "tighter  refunds.create with " in tighter.output
+    assert run("diff", RETURNS, RETURNS).exit_code == 0
+    looser = run("diff", "--json", new, RETURNS)
+    assert looser.exit_code == 1
+    report = json.loads(looser.output)
+    assert (report["direction"], report["tightening"]) == ("looser", False)
+    assert report["tools"]["refunds.create"]["looser"]["was"].startswith("review by")
+    assert run("diff", RETURNS).exit_code == 2
+    assert run("diff", RETURNS, tmp_path / "none.yaml").exit_code == 2
