@@ -96,7 +96,7 @@ class Tally:
                     _said(record.verdict, then),
                     _said(now.verdict, now.reviewers),
                 ),
-                tuple(match["rule"] for match in record.body["matches"] if match["decides"] == record.verdict),
+                tuple(_enforced(record)),
                 *(now.rules, now.spent, "" if answer == NOT_ASKED else answer),
             )
         )
@@ -152,6 +152,12 @@ class Tally:
                 case.sums["alone then",] = not case.asked_then
                 case.sums["alone now",] = not case.asked_now
         return [case.sums for case in self.cases.values()]
+
+
+def _enforced(record: Recorded) -> list[str]:
+    """The rules that made the verdict of then."""
+    matches = record.body["matches"]
+    return [match["rule"] for match in matches if match["decides"] == record.verdict and not match["monitor"]]
 
 
 def together(groups: Iterable[str]) -> str:

@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": (f"{_HERE}.diff:compare_books", "Prove whether a new version is tighter or looser."),
     "coverage": (f"{_HERE}.coverage:cover", "Say what no example of a policy file tries."),
     "backtest": (f"{_SERVING}.policy_backtest:backtest", "Try a policy on recorded decisions."),
+    "report": (f"{_SERVING}.policy_report:report", "Write what changes on one page, for those who decide on it."),
+    "why": (f"{_SERVING}.policy_why:why", "Say what policy decided on a recorded action, and why."),
     "sign": (f"{_SERVING}.policy_keys:sign", "Sign a policy."),
     "publish": (f"{_SERVING}.policy_publish:publish", "Ask for a signed policy to come into force."),
     "rollback": (f"{_SERVING}.policy_publish:rollback", "Ask for an earlier version to come into force again."),

@@ -46,9 +46,11 @@ class Moment(click.ParamType[datetime]):
         return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-_data = click.option("--data", type=click.Path(path_type=Path), help="Data folder.  [default: the settings' one]")
-_since = click.option("--since", type=Moment(), metavar="DAY", help="From when on: 2026-10-01, or 30d.  [default: all]")
-_until = click.option("--until", type=Moment(), metavar="DAY", help="Up to when.  [default: now]")
+data_option = click.option("--data", type=click.Path(path_type=Path), help="Data folder.  [default: the settings' one]")
+since_option = click.option(
+    "--since", type=Moment(), metavar="DAY", help="From when on: 2026-10-01, or 30d.  [default: all]"
+)
+until_option = click.option("--until", type=Moment(), metavar="DAY", help="Up to when.  [default: now]")
 
 
 @click.command()
@@ -56,9 +58,10 @@ _until = click.option("--until", type=Moment(), metavar="DAY", help="Up to when.
 @click.option(
     "--old", "old", multiple=True, type=asking.existing, help="A book that decided then.  [default: the installed one]"
 )
-@_since
-@_until
-@_data
+@since_option
+@until_option
+@data_option
+@click.option("--html", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write a page of it there, too.")
 @asking.kind
 @asking.as_json
 @click.pass_context
@@ -69,6 +72,7 @@ def backtest(
     since: datetime | None,
     until: datetime | None,
     data: Path | None,
+    out: Path | None,
     kind: str | None,
     as_json: bool,
 ) -> None:
@@ -78,11 +82,15 @@ def backtest(
     Exit 0: nothing changes. 1: verdicts change. 2: wrong use.
     Examples:
       countersign policy backtest policies/books/returns.yaml --data .countersign/demo
-      countersign policy backtest new.yaml --kind returns --since 30d
+      countersign policy backtest new.yaml --kind returns --since 30d --html trial.html
     """
     vocabulary = asking.vocabulary(new, kind)
     book = read_book(new, vocabulary)
     found = on_record(book, [read_book(path, vocabulary) for path in old], vocabulary, data, since, until)
+    if out:
+        from serving.commands.policy_page import trial_page
+
+        trial_page(out, new, vocabulary, found)
     if as_json:
         echo_json(found.as_json())
     else:

@@ -1,0 +1,52 @@
+"""`countersign policy report`: the page that a committee decides by."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from policies.backtest.page.compose import Paper, Version
+from policies.book import read_book
+from policies.commands import asking
+from serving.commands.policy_backtest import data_option, on_record, since_option, until_option
+from serving.commands.policy_page import write
+
+_NO_Z3 = (
+    "It was not proved what changes: z3 is not installed here (the extra `proofs`). "
+    "What follows tells of recorded decisions only."
+)
+
+
+@click.command()
+@click.argument("old", type=asking.existing)
+@click.argument("new", type=asking.existing)
+@data_option
+@since_option
+@until_option
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The HTML file to write.")
+@asking.kind
+def report(
+    old: Path, new: Path, data: Path | None, since: datetime | None, until: datetime | None, out: Path, kind: str | None
+) -> None:
+    """Write what changes from OLD to NEW on one page: in words, by proof, and on recorded decisions.
+
+    \b
+    Without --data there is no trial on recorded decisions.
+    Example:
+      countersign policy report returns.yaml returns.next.yaml --data .countersign/demo --out report.html
+    """
+    vocabulary = asking.vocabulary(new, kind)
+    before, after = (Version(read_book(path, vocabulary), path.read_text("utf-8-sig")) for path in (old, new))
+    found = on_record(after.book, [before.book], vocabulary, data, since, until) if data else None
+    try:
+        from policies.proofs.diff import compare
+
+        paper = Paper(after, before, compare(before.book, after.book).as_json(), found=found)
+    except ModuleNotFoundError as missing:
+        if missing.name != "z3":
+            raise
+        paper = Paper(after, before, no_proof=_NO_Z3, found=found)
+    write(out, paper)
+    click.echo(f"{out} is written.")
