@@ -1,4 +1,4 @@
-"""The naive interpreter: what a condition means, written to be read. The closures are tested against it.
+"""The naive interpreter: what a condition means, written to be read. What decides is tested against it.
 
 It also says why a condition can't be told, which is what people see when a decision is refused for it.
 """

@@ -28,11 +28,14 @@ class Cel(Language):
     def is_known(self, name: str) -> str:
         return f"has(f.{name})"
 
-    def evaluate(self, condition: Condition, env: Mapping[str, Any], kinds: Mapping[str, FactType]) -> bool | None:
-        """The answer, or None where it is an error for a missing fact. Raises `Inexpressible`."""
-        program = cel.compile(self.condition(condition))
+    def compiled(self, condition: Condition) -> cel.Program:
+        """Raises `Inexpressible`."""
+        return cel.compile(self.condition(condition))
+
+    def answer(self, program: cel.Program, facts: Mapping[str, Any]) -> bool | None:
+        """True, False, or None where it is an error for a missing fact. `facts` are what `facts` gave."""
         try:
-            answer = program.execute({"f": self.facts(env, kinds)})
+            answer = program.execute({"f": facts})
         except KeyError:
             return None
         if not isinstance(answer, bool):
