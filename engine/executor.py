@@ -192,13 +192,16 @@ class Executor:
                     return why
             case Allow():
                 pass
-        if self._ledger_on and not ledger.effects.reserve(self._intent(ledger, action, case.subject, verdict)):
+        if self._ledger_on and not ledger.effects.reserve(self._intent(ledger, action, case.subject, verdict, facts)):
             return outcome_of(action, OutcomeStatus.DENIED, reason="another worker runs this action")
         log_effect(ledger, action, "effect.started", {"key": action.effect_key})
         return None
 
-    def _intent(self, ledger: Ledger, action: ProposedAction, subject: str, verdict: Verdict) -> RunRow:
+    def _intent(
+        self, ledger: Ledger, action: ProposedAction, subject: str, verdict: Verdict, facts: Mapping[str, Fact]
+    ) -> RunRow:
         return RunRow(
+            counted_by=self._gate.counted_by(action, facts, ledger.now),
             action_id=action.id,
             case_id=action.case_id,
             key=action.effect_key,

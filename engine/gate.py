@@ -6,16 +6,16 @@ The same decision is taken again by the executor when an action is about to run 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
 
 from core.actions import Effect, ProposedAction
-from core.errors import InvalidInput
-from core.money import Money
-from core.ports import Count, FactSource, Judge, Tools
+from core.ports import FactSource, Judge, Tools
 from core.states import ReviewStatus
-from core.verdicts import Allow, Deny, Fact, FactValue, Review, ReviewerSet, Verdict
+from core.verdicts import Allow, Deny, Fact, Review, ReviewerSet, Verdict
+from engine.counts import counted, remembered
 from engine.journal import Journal, Note
 from engine.labels import Labels
 from engine.model_use import ModelUse
@@ -62,18 +62,19 @@ class Gate:
 
     def decide(self, ledger: Ledger, action: ProposedAction, subject: str, facts: Mapping[str, Fact]) -> Verdict:
         """The verdict on these facts and the counts of our own records, in flight included."""
-        counted = {
-            count.name: Fact(value=value, source="ledger", at=ledger.now)
-            for count in self._judge.counts(action.kind, action.tool, ledger.now)
-            if (value := _measure(ledger, count, action, subject)) is not None
-        }
+        counts = self._judge.counts(action.kind, action.tool, ledger.now)
+        told = counted(ledger, counts, action, subject, facts) if counts else {}
         labels = self.labels.stored(ledger, action, given=facts)
-        verdict = self._judge.judge(action, {**facts, **labels, **counted}, ledger.now)
+        verdict = self._judge.judge(action, {**facts, **labels, **told}, ledger.now)
         refused = self._refused_money(ledger, action) if isinstance(verdict, Allow) else ()
         if not refused:
             return verdict
         reason = "People refused the like of it in this case."
         return Review(reason=reason, matches=verdict.matches, book=verdict.book, facts=verdict.facts, reviewers=refused)
+
+    def counted_by(self, action: ProposedAction, facts: Mapping[str, Fact], now: datetime) -> dict[str, str]:
+        """What its run has to remember for policy's counts."""
+        return remembered(self._judge.remembers(action.kind, action.tool, now), facts)
 
     def _refused_money(self, ledger: Ledger, action: ProposedAction) -> tuple[ReviewerSet, ...]:
         """Who refused this tool, or money, in this case: the same people see every later attempt, however split."""
@@ -172,25 +173,3 @@ class Gate:
 
     def _no(self, ledger: Ledger, action: ProposedAction, reason: str) -> Deny:
         return Deny(reason=reason, book=self._judge.book(action.kind, ledger.now))
-
-
-def _measure(ledger: Ledger, count: Count, action: ProposedAction, subject: str) -> FactValue:
-    """A count, or a sum of money in the currency of the action at hand; None where it can't be told."""
-    earlier = ledger.effects.earlier(count, action, subject)
-    if count.measure == "count":
-        return len(earlier)
-    path = count.path.removeprefix("args.").split(".")
-    own = _money(action.args, path)
-    if own is None:
-        return None
-    amounts = [money for args in earlier if (money := _money(args, path)) is not None]
-    return Money.total((money for money in amounts if money.currency == own.currency), own.currency)
-
-
-def _money(args: Any, path: list[str]) -> Money | None:
-    for part in path:
-        args = args.get(part) if isinstance(args, dict) else None
-    try:
-        return Money.model_validate(args) if isinstance(args, dict) else None
-    except (ValueError, InvalidInput):
-        return None

@@ -41,9 +41,9 @@ _ANOTHER: Prepared[str] = Prepared(
 )
 
 
-def _earlier(*same: Any) -> Prepared[dict[str, Any]]:
+def _earlier(*same: Any) -> Prepared[tuple[dict[str, Any], dict[str, Any]]]:
     return Prepared(
-        select(ActionRow.args)
+        select(ActionRow.args, RunRow.counted_by)
         .join(RunRow, col(RunRow.action_id) == col(ActionRow.id))
         .where(col(RunRow.tool).in_(bindparam("tools", expanding=True)))
         .where(col(RunRow.status).in_(bindparam("states", expanding=True)))
@@ -93,6 +93,16 @@ class Effects:
         if row is None:
             raise NotFound(f"There is no action '{action_id[:70]}'.")
         return row
+
+    def action_by_prefix(self, beginning: str) -> ActionRow:
+        """The one action whose id begins like this. Raises `NotFound`, or `Conflict` where several do."""
+        begins = select(ActionRow).where(col(ActionRow.id).startswith(beginning, autoescape=True)).limit(2)
+        rows = list(self._session.exec(begins))
+        if not rows:
+            raise NotFound(f"There is no action '{beginning[:70]}'.", hint="countersign cases CASE shows a case's.")
+        if len(rows) > 1:
+            raise Conflict(f"Several actions begin with '{beginning[:70]}'.", hint="Give more of it.")
+        return rows[0]
 
     def whole(self, action_id: str) -> tuple[ActionRow, dict[str, Any], RunRow | None]:
         """An action, its case's payload and its run. Raises `NotFound`."""
@@ -169,8 +179,11 @@ class Effects:
         found = select(RunRow).where(RunRow.status == RunStatus.INTENT, RunRow.worker != worker)
         return list(self._session.exec(found))
 
-    def earlier(self, count: Count, action: ProposedAction, subject: str) -> list[dict[str, Any]]:
-        """Arguments of the runs that a count looks at: done ones, and those in flight if it includes them."""
+    def earlier(self, count: Count, action: ProposedAction, subject: str, fact: Any = None) -> list[dict[str, Any]]:
+        """Arguments of the runs that a count looks at: done ones, and those in flight if it includes them.
+
+        `fact` is what the fact that it counts by is for the action at hand.
+        """
         states: Sequence[str] = [
             status
             for name, status in (("done", RunStatus.DONE), ("in_flight", RunStatus.INTENT))
@@ -187,7 +200,9 @@ class Effects:
             since=self._now - timedelta(seconds=count.window_s),
             same=held_equal.get(count.per, ""),
         )
-        rows = [dict(args) for args in found]
+        if count.fact:
+            return [dict(args) for args, counted_by in found if counted_by.get(count.fact) == fact]
+        rows = [dict(args) for args, _ in found]
         if count.per.startswith("args."):
             path = count.per.removeprefix("args.").split(".")
             rows = [args for args in rows if _at(args, path) == _at(action.args, path)]

@@ -224,6 +224,8 @@ class RunRow(Row, table=True):
     reason: str = Field(default="", sa_column=Column(Text, nullable=False))
     started_at: datetime = _time()
     finished_at: datetime | None = _time(nullable=True)
+    counted_by: dict[str, Any] = _json()
+    """Facts of that moment by which policy counts runs, such as the card."""
 
 
 class TraceRow(Row, table=True):

@@ -1,4 +1,4 @@
-"""Published policy, version by version, and the keys of its signers"""
+"""Published policy, version by version, the keys of its signers, and what runs are counted by"""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ APPEND_ONLY = {
 
 
 def upgrade() -> None:
+    op.add_column("run", sa.Column("counted_by", sa.JSON(), nullable=False, server_default=sa.text("'{}'")))
     op.create_table(
         "policy",
         sa.Column("workspace", sa.String(length=64), nullable=False),
@@ -62,6 +63,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_column("run", "counted_by")
     op.drop_table("signing_key")
     op.drop_table("policy_draft")
     with op.batch_alter_table("policy", schema=None) as batch_op:
