@@ -7,16 +7,12 @@ from pathlib import Path
 
 import click
 
+from core.errors import CountersignError
 from policies.backtest.page.compose import Paper, Version
 from policies.book import read_book
 from policies.commands import asking
 from serving.commands.policy_backtest import data_option, on_record, since_option, until_option
 from serving.commands.policy_page import write
-
-_NO_Z3 = (
-    "It was not proved what changes: z3 is not installed here (the extra `proofs`). "
-    "What follows tells of recorded decisions only."
-)
 
 
 @click.command()
@@ -44,9 +40,7 @@ def report(
         from policies.proofs.diff import compare
 
         paper = Paper(after, before, compare(before.book, after.book).as_json(), found=found)
-    except ModuleNotFoundError as missing:
-        if missing.name != "z3":
-            raise
-        paper = Paper(after, before, no_proof=_NO_Z3, found=found)
+    except CountersignError as why:  # without z3, or undecided: then the page says so
+        paper = Paper(after, before, no_proof=f"It is not proved what changes: {why.detail}", found=found)
     write(out, paper)
     click.echo(f"{out} is written.")
