@@ -17,21 +17,16 @@ from core.states import Desired, ReviewStatus, RunStatus
 from core.verdicts import Deny, ReviewerSet
 from ledger import guards
 from ledger.tables import DecisionRow, ReviewRow, RunRow
-from tests.support.guarded import BOOK, BOSSES, DESK, Scene, Server, no_postgres, postgres_server, sqlite_server
+from tests.support.guarded import BOOK, BOSSES, DESK, SERVERS, Scene, Server, open_server, sqlite_server
 
 HEAD = ReviewerSet(group="head", role="boss", people=1, within_s=3600)
 LATE_DESK = DESK.model_copy(update={"late": HEAD})
 SECOND = timedelta(seconds=1)
 
-SERVERS = [
-    "sqlite",
-    pytest.param("postgresql", marks=pytest.mark.skipif(bool(no_postgres()), reason=no_postgres())),
-]
-
 
 @pytest.fixture(scope="module", params=SERVERS)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with sqlite_server() if request.param == "sqlite" else postgres_server() as opened:
+    with open_server(request.param) as opened:
         yield opened
 
 
@@ -437,17 +432,9 @@ def test_a_decided_review_says_what_it_said(server: Server, change: str, why: st
         server.sql("DELETE FROM review WHERE id = :id", id=scene.review)
 
 
-def test_it_comes_to_a_ledger_with_records_in_it_and_can_be_taken_away_again() -> None:
-    _upgraded("sqlite")
-
-
-@pytest.mark.skipif(bool(no_postgres()), reason=no_postgres())
-def test_it_comes_to_a_ledger_on_a_server_too() -> None:
-    _upgraded("postgresql")
-
-
-def _upgraded(name: str) -> None:
-    with sqlite_server("0002") if name == "sqlite" else postgres_server("0002") as server:
+@pytest.mark.parametrize("name", SERVERS)
+def test_it_comes_to_a_ledger_with_records_in_it_and_can_be_taken_away_again(name: str) -> None:
+    with open_server(name, "0002") as server:
         old, waiting = allowed(server), Scene(server, (DESK,)).votes(ann="clerk")
         ungated = Scene(server, (DESK,))
         for scene in (old, ungated):  # as whoever holds the connection could until now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from sqlalchemy import Connection, Engine, create_engine, insert, text
 from sqlalchemy.exc import OperationalError
 
@@ -92,6 +93,16 @@ def postgres_server(to: str = "head") -> Iterator[Server]:
         admin.dispose()
 
 
+SERVERS = [
+    "sqlite",
+    pytest.param("postgresql", marks=pytest.mark.skipif(bool(no_postgres()), reason=no_postgres())),
+]
+
+
+def open_server(name: str, to: str = "head") -> AbstractContextManager[Server]:
+    return sqlite_server(to) if name == "sqlite" else postgres_server(to)
+
+
 _numbers = count(1)
 
 
@@ -169,16 +180,16 @@ class Scene:
         self.do(settle)
         return self
 
-    def hand_over(self) -> Scene:
-        """Everybody was late; who takes over is asked."""
+    def hand_over(self, *late: int) -> Scene:
+        """These sets were late, or all of them; who takes over is asked."""
 
-        def late(ledger: Ledger) -> None:
+        def step(ledger: Ledger) -> None:
             review = ledger.reviews.get(self.review)
-            ledger.reviews.hand_over(review, range(len(self.asked)))
+            ledger.reviews.hand_over(review, late or range(len(self.asked)))
             review.due_at = ledger.now + timedelta(hours=1)
 
         self.server.clock.advance(timedelta(hours=1))
-        self.do(late)
+        self.do(step)
         return self
 
     def run(self, asked: Sequence[ReviewerSet] | None = None, **changes: Any) -> int:
