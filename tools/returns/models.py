@@ -164,6 +164,8 @@ class Order(Record):
     refunded: Money
     """Money given back so far, by refund or store credit."""
     payment_method: str = "card"
+    payment_fingerprint: str = ""
+    """The payment provider's name for the card or the account, the same in every order that was paid with it."""
     return_window_days: int = 30
     gift: bool = False
 

@@ -94,6 +94,10 @@ def _returnable(order: Order, about: Subject) -> FactValue:
     return all(count >= 0 for count in left.values()) if asked else None
 
 
+def _place(address: str) -> str:
+    return "".join(letter for letter in address.casefold() if letter.isalnum())
+
+
 async def _foreign_address(about: Subject) -> FactValue:
     customer = await about.customer()
     return None if customer is None else bool(about.foreign_addresses(customer.email))
@@ -166,6 +170,12 @@ SIGHTINGS: tuple[Sighting, ...] = (
         lambda order, _: order.return_window_days,
     ),
     of_the_order("order.payment_method", T, "Such as card or gift_card.", lambda order, _: order.payment_method),
+    of_the_order(
+        "order.card",
+        T,
+        "The means of payment, as its provider names it; the same for everybody who pays with it.",
+        lambda order, _: order.payment_fingerprint or None,
+    ),
     of_the_order("order.gift", B, "A gift: the customer may not be the payer.", lambda order, _: order.gift),
     told("return.exists", B, "The shop knows the return that the action names.", _return_exists, OF_RETURN),
     of_the_return(
@@ -287,6 +297,12 @@ SIGHTINGS: tuple[Sighting, ...] = (
         I,
         "Days since the customer joined.",
         lambda customer, about: (about.now - customer.joined).days,
+    ),
+    of_the_customer(
+        "customer.address",
+        T,
+        "Where the customer lives, without case, signs and spaces: one name for one place.",
+        lambda customer, _: f"{_place(customer.address)}/{customer.country}" if customer.address else None,
     ),
     of_the_customer("customer.tier", T, "Such as standard, plus or vip.", lambda customer, _: customer.tier),
     told(

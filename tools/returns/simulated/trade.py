@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -100,6 +101,11 @@ def _quantity(random: Random, category: str) -> int:
     return random.choices((1, 2, 3, 4), (78, 15, 4, 3))[0]
 
 
+def _card_of(customer: Customer) -> str:
+    """One card for each customer; no random draw, so that worlds stay as they were."""
+    return f"card_{hashlib.sha256(customer.customer_id.encode()).hexdigest()[:16]}"
+
+
 def an_order(
     random: Random, number: int, customer: Customer, market: Market, shelf: Sequence[Sequence[Variant]], now: datetime
 ) -> Order:
@@ -144,6 +150,7 @@ def an_order(
         total=goods + shipping,
         refunded=Money.zero(market.currency),
         payment_method=pick(random, {"card": 0.66, "wallet": 0.2, "pay_later": 0.08, "gift_card": 0.06}),
+        payment_fingerprint=_card_of(customer),
         return_window_days=60 if customer.tier == "vip" else 45 if gift else 30,
         gift=gift,
     )
