@@ -58,29 +58,30 @@ class ExampleReader:
             for tool in speaking:
                 found[tool][key.text] = _fact(typical, key, node, self.vocabulary.tools[tool][key.text])
             if not speaking and key.text not in self.broken:
-                known = {path for terms in self.vocabulary.tools.values() for path in terms}
-                typical.say(key.at, f"unknown fact '{key.text}'", suggest(key.text, known))
+                typical.say(key.at, f"unknown fact '{key.text}'", suggest(key.text, self._all_terms()))
         return found
 
     def _example(self, case: Fields, number: int, typical: Mapping[str, Facts]) -> Example | None:
         case.only(case.table.entries, required=("tool", "expect"))
         tool, expect = case.scalar("tool"), case.scalar("expect")
-        if tool is None or expect is None:
-            return None
-        terms = self.vocabulary.tools.get(tool.text)
-        if terms is None:
+        known = self.vocabulary.tools.get(tool.text) if tool else None
+        if tool and known is None:
             case.say(tool.at, f"unknown tool '{tool.text}'", suggest(tool.text, self.vocabulary.tools))
-            return None
-        facts = dict(typical[tool.text])
+        terms = known if known is not None else self._all_terms()
+        facts = dict(typical[tool.text]) if tool and known is not None else {}
         for key, node in case:
-            if key.text in terms:
+            if key.text in terms and known is not None:
                 facts[key.text] = _fact(case, key, node, terms[key.text])
-            elif key.text not in ("tool", "expect", "why", *self.broken):
+            elif key.text not in terms and key.text not in ("tool", "expect", "why", *self.broken):
                 case.say(key.at, f"unknown fact '{key.text}'", suggest(key.text, terms))
-        expected = self._expected(case, expect)
-        if expected is None:
+        expected = self._expected(case, expect) if expect else None
+        if tool is None or known is None or expect is None or expected is None:
             return None
         return Example(number, tool.text, facts, expected, " ".join(expect.text.split()), case.table.at)
+
+    def _all_terms(self) -> Mapping[str, Term]:
+        """What any tool knows; their types can differ."""
+        return {path: term for terms in self.vocabulary.tools.values() for path, term in terms.items()}
 
     def _expected(self, case: Fields, expect: Scalar) -> Expected | None:
         first, *rest = " ".join(expect.text.split()).split(" by ")

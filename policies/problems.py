@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from core.errors import PolicyInvalid
 
-MAX_PROBLEMS = 1_000
+MAX_PROBLEMS = 500
 _LONGEST = 300  # characters of a message
 _LONGEST_WORD = 80  # a longer one is nobody's slip of the pen, and comparing it takes time
 

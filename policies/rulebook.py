@@ -13,7 +13,7 @@ from policies.document import Items, Node, Scalar
 from policies.folding import constants, folded, settled
 from policies.lexer import ConditionError, tokens
 from policies.parser import Scope, parse
-from policies.problems import At, Problems, suggest
+from policies.problems import At, Problems, near, suggest
 from policies.reading import Fields
 from policies.sections import Names
 from policies.vocabulary import ALL, Vocabulary
@@ -121,17 +121,20 @@ class Body:
     def _tools(self, clause: Fields) -> tuple[list[str], bool]:
         """The tools that are named, and whether all of the kind's are meant."""
         found: list[str] = []
+        meant: list[str] = []
         scalars = clause.scalars("tools")
         if len(scalars) == 1 and scalars[0].text == ALL:
             return self.vocabulary.own, True
         for scalar in scalars:
             if scalar.text not in self.vocabulary.tools:
                 clause.say(scalar.at, f"unknown tool '{scalar.text}'", suggest(scalar.text, self.vocabulary.tools))
+                meant.append(near(scalar.text, self.vocabulary.tools))
             elif scalar.text in found:
                 clause.say(scalar.at, f"the tool '{scalar.text}' is there twice", "Name it once.")
             else:
                 found.append(scalar.text)
-        return found, False
+        # What is likely meant, so that the rest of the rule is checked as well; the book is refused anyway.
+        return list(dict.fromkeys([*found, *filter(None, meant)])), False
 
     def _conditions(self, clause: Fields, key: str) -> dict[str, Condition]:
         """A tree for each tool; none where anything was reported."""
@@ -158,23 +161,32 @@ class Body:
         return left
 
     def _parsed(self, clause: Fields, scalar: Scalar, tools: list[str], every: bool) -> Iterator[tuple[str, Condition]]:
-        """The condition for each tool; the same mistake is reported once, with all the tools it concerns."""
+        """The condition for each tool; the same mistake is reported once, with all the tools it concerns.
+
+        Where no tool could be read, what is wrong for every tool of the kind is reported all the same.
+        """
         found: dict[_Mistake, list[str]] = {}
+        asked = tools or self.vocabulary.own
         try:
             read = tokens(scalar)
-            for tool in tools:
+            for tool in asked:
                 scope = Scope(self.vocabulary.tools[tool], self.names.limits, frozenset(self.names.broken))
 
                 def report(at: At, message: str, hint: str, tool: str = tool) -> None:
                     found.setdefault((at, message, hint), []).append(tool)
 
                 condition = parse(read, scope, report)
-                if condition:
+                if condition and tools:
                     yield tool, condition
         except ConditionError as error:
             clause.say(error.at, error.message, error.hint)
-        if every:
-            found = _of_all(found, len(tools))
+        if every or not tools:
+            found = _of_all(found, len(asked))
+        if not tools:
+            for (at, message, hint), concerned in found.items():
+                if len(concerned) == len(asked):
+                    clause.say(at, message, hint)
+            return
         for (at, message, hint), concerned in found.items():
             named = ", ".join(f"'{tool}'" for tool in concerned)
             plural = "s" if len(concerned) > 1 else ""

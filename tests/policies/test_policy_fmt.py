@@ -213,13 +213,13 @@ def shaken(text: str, how: set[str], dice: random.Random) -> str:
     return ("\r\n" if "windows" in how else "\n").join(lines)
 
 
-@settings(max_examples=150, deadline=2_000)
+@settings(max_examples=150, deadline=None)
 @given(how=st.sets(st.sampled_from(SHAKES)), dice=st.randoms(use_true_random=False))
 def test_an_untidy_copy_comes_back_as_the_tidy_one(how: set[str], dice: random.Random) -> None:
     assert laid_out(shaken(TIDY, how, dice)) == TIDY
 
 
-@settings(max_examples=150, deadline=2_000)
+@settings(max_examples=150, deadline=None)
 @given(places=st.lists(st.tuples(st.integers(0, RIGHT.count("\n")), st.integers(0, 8), st.booleans()), max_size=8))
 def test_a_comment_anywhere_is_kept(places: list[tuple[int, int, bool]]) -> None:
     lines = RIGHT.split("\n")

@@ -137,10 +137,10 @@ HUGE = {
         "nested too deeply",
     ),
     "a wrong word in each rule": (
-        lambda: rules(4_000, "args.amout > 5 USD"), "more than 1,000 problems, the rest is not read",
+        lambda: rules(4_000, "args.amout > 5 USD"), "more than 500 problems, the rest is not read",
     ),
     "a wrong key in each line": (
-        lambda: "".join(f"key_{n}: value\n" for n in range(40_000)), "more than 1,000 problems",
+        lambda: "".join(f"key_{n}: value\n" for n in range(40_000)), "more than 500 problems",
     ),
     "a key of 900,000 characters": (lambda: "? >\n" + "  abcdefgh\n" * 80_000 + ": x\n", "unknown key"),
     "an expectation full of spaces": (
@@ -149,7 +149,7 @@ HUGE = {
 }  # fmt: skip
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(("text", "message"), HUGE.values(), ids=HUGE)
 def test_sizes_that_nobody_writes_are_refused(
     text: Callable[[], str], message: str, returns: Vocabulary, tmp_path: Path
@@ -261,7 +261,7 @@ def edited(edits: list[tuple[str, int, int, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-@settings(max_examples=500, deadline=5_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=st.lists(EDITS, min_size=1, max_size=4))
 def test_any_change_of_a_right_book_loads_or_is_refused_with_a_place(
     edits: list[tuple[str, int, int, str]], returns: Vocabulary
