@@ -47,6 +47,8 @@ POLICIES = {
     "stricter: day": (("day: 800 USD", "day: 400 USD"), ("day: 400 USD", "day: 100 USD")),
     "two clerks": (("role: clerk, within", "role: clerk, people: 2, within"),),
     "one clerk": (("role: clerk, people: 2, within", "role: clerk, within"),),
+    "late clerks are followed": (("within: 4 hours, if_late: deny", "within: 4 hours, if_late: escalate to bosses"),),
+    "late is no": (("if_late: escalate to bosses", "if_late: deny"),),
     "one boss": (("role: boss, people: 2", "role: boss, people: 1"),),
     "two bosses": (("role: boss, people: 1", "role: boss, people: 2"),),
     "no second rule": ((SECOND, ""),),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import selectors
 import shutil
 import sqlite3
@@ -97,6 +98,7 @@ class Stage:
         """Who is there now, with which roles."""
         self.text = BOOK.read_text()
         self.cases: list[str] = []
+        self._version = 1
         self._book = folder.parent / "till.yaml"
         self._doors: AsyncExitStack
         self.till: Till
@@ -169,12 +171,9 @@ class Stage:
             await self.till.house.sweeper.sweep()
 
     async def until(self, case: str, entry: str, times: int) -> None:
-        """Waits until the case's log has so many of these."""
-        while True:
-            news = self.till.house.stream.ticket()
-            if len(await self.till.trace(case, entry)) >= times:
-                return
-            await asyncio.wait_for(news.wait(), 100)
+        """Until the case's log has so many of these, or nothing moves any more."""
+        while (others := self._others()) and len(await self.till.trace(case, entry)) < times:
+            await asyncio.wait(others, timeout=0.1)
 
     # agents
 
@@ -275,7 +274,8 @@ class Stage:
         text = self.text.replace(old, new)
         if text == self.text:
             return False
-        self.text = text
+        self._version += 1
+        self.text = text = re.sub(r'^version: "\d+"', f'version: "{self._version}"', text, flags=re.MULTILINE)
         book = read_book(text)
         self.oracle.policy(text)
         self.till.house.judge.replace("till", book)

@@ -91,7 +91,7 @@ class Everybody(People):
             slow = PlannedFault(operation="account.read", fault=Fault.SLOW, seconds=2, times=2)
             self.stage.till.shop.faults = Faults.script([slow])
             case = await self.stage.submit([pay(amount)], customer="cus_3", wait=False)
-            await asyncio.wait_for(self.stage.till.until(case, "action.judged"), 50)
+            await self.stage.until(case, "action.judged", 1)
             for old, new in POLICIES[change]:
                 EVENTS["policy changed under way"] += self.stage.change_policy(old, new)
             await self.stage.calm()

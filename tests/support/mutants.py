@@ -7,13 +7,12 @@ prints which story kills which mutant, and which of them the database stops by i
 
 from __future__ import annotations
 
-import sqlite3
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -33,7 +32,8 @@ from engine.reviews import ReviewDesk
 from engine.rulings import Ruled
 from engine.segments import Segments
 from engine.services import Services
-from ledger.database import Ledger
+from ledger import guards
+from ledger.database import Ledger, sqlite_database
 from ledger.effects import Effects
 from ledger.tables import ReviewRow, RunRow
 from policies.shelf import BookJudge
@@ -167,6 +167,14 @@ def _no_is_yes(self: Gate, ledger: Ledger, action: ProposedAction, *more: Any) -
     return verdict
 
 
+_replace = BookJudge.replace
+
+
+def _only_once(self: BookJudge, kind: str, *versions: Any) -> None:
+    if self.at(kind, datetime.max.replace(tzinfo=UTC)) is None:
+        _replace(self, kind, *versions)
+
+
 def _forgets(words: str) -> Patch:
     def known_no(self: Gate, *given: Any) -> Deny | None:
         found = _known_no(self, *given)
@@ -248,7 +256,7 @@ MUTANTS = (
     Mutant("the first decision is the last", [(Gate, "decide", _as_it_was_first)], stopped=True),
     Mutant("Deny is Allow when it runs", [(Gate, "decide", _no_is_yes)], stopped=True),
     Mutant("facts are not witnessed", [(engine.executor, "moved", lambda *_: "")]),
-    Mutant("the old book stays in force", [(BookJudge, "replace", lambda *_: None)]),
+    Mutant("the old book stays in force", [(BookJudge, "replace", _only_once)]),
     Mutant("the refused may be proposed again", [_forgets("people refused this very action")]),
     Mutant("the refused may be paid in pieces", [(Gate, "_refused_money", lambda *_: ())]),
     Mutant("a step may be used twice", [_forgets("already proposed another action")]),
@@ -266,9 +274,6 @@ MUTANTS = (
 
 
 # What comes of it
-
-GUARDS = find_spec("ledger.guards") is not None
-"""Whether the database guards itself."""
 
 
 def attacked(story: Story, mutant: Mutant | None = None, *, guarded: bool) -> str:
@@ -288,13 +293,12 @@ def attacked(story: Story, mutant: Mutant | None = None, *, guarded: bool) -> st
 
 
 def _set_guards(folder: Path, *, on: bool) -> None:
-    if GUARDS:
-        guards = import_module("ledger.guards")
-        with closing(sqlite3.connect(folder / "ledger.db")) as db:
-            guards.remove(db)
-            if on:
-                guards.install(db)
-            db.commit()
+    ledger = sqlite_database(folder / "ledger.db")
+    with ledger.engine.begin() as connection:
+        guards.remove(connection)
+        if on:
+            guards.install(connection)
+    ledger.close()
 
 
 def killers(mutant: Mutant, *, guarded: bool) -> list[str]:
@@ -303,22 +307,19 @@ def killers(mutant: Mutant, *, guarded: bool) -> list[str]:
 
 
 def main() -> None:
+    logging.disable(logging.CRITICAL)  # a run that the database refuses is told at length
     print(f"{'mutant':42}{'killed by (trigger off)':52}stopped by the trigger")
     for mutant in MUTANTS:
         found = killers(mutant, guarded=False)
-        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-        if not GUARDS:
-            stopped = "there is none"
-        else:
-            left = killers(mutant, guarded=True)
-            stopped = (
-                "yes"
-                if not left
-                else f"{len(found) - len(left)} of {len(found)}"
-                if mutant.stopped
-                else "not its business"
-            )
-        print(f"{mutant.name:42}{(found[0] if found else 'NOBODY') + more:52}{stopped}", flush=True)
+        more = f", {len(found) - 1} more" if len(found) > 1 else ""
+        print(f"{mutant.name:42}{(found[0] if found else 'NOBODY') + more:52}{_stopped(mutant, found)}", flush=True)
+
+
+def _stopped(mutant: Mutant, found: list[str]) -> str:
+    left = killers(mutant, guarded=True)
+    if not left:
+        return "yes"
+    return f"in {len(found) - len(left)} of {len(found)}" if mutant.stopped else "not its business"
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from core.money import Money
+from core.verdicts import ReviewerSet
 from tests.support.reckoning import (
     Ticking,
     Timeline,
@@ -27,6 +27,7 @@ from tests.support.reckoning import (
     judged,
     read_book,
     seated,
+    seats,
     value_of,
 )
 from tests.support.rows import Row, Rows
@@ -145,10 +146,7 @@ class Oracle:
         if action is None:
             yield "and nobody proposed it"
             return
-        twins = [
-            row["action_id"] for row in self.rows.of("run", case_id=run["case_id"]) if self._same_step(row, action)
-        ]
-        if len(twins) > 1:
+        if sum(self._same_step(each, action) for each in self.rows.of("run", case_id=run["case_id"])) > 1:
             yield f"and so did another action of step {action['step_key']}"
         if run["args_digest"] != digest(action["args"]) or action_id(action) != run["action_id"]:
             yield "with other arguments than those of its action"
@@ -264,7 +262,7 @@ class Oracle:
             yield f"{vote['person']} voted with roles that they did not have"
 
     def _countersigned(
-        self, action: Row, case: Row, decision: Row, asked: Sequence[Any], rules: set[str], at: datetime
+        self, action: Row, case: Row, decision: Row, asked: Sequence[ReviewerSet], rules: set[str], at: datetime
     ) -> Iterator[str]:
         reviews = [row for row in self.rows.of("review", action_id=action["id"]) if row["opened_at"] < at]
         approved = [row for row in reviews if row["status"] == "approved" and row["decided_at"] < at]
@@ -273,21 +271,18 @@ class Oracle:
             return
         review = approved[0]
         votes = [vote for vote in self.rows.of("vote", review_id=review["id"]) if vote["at"] < at]
-        within = min(each["within_s"] for each in review["reviewers"])
-        due = review["opened_at"] + timedelta(seconds=within)
         there = self._people.at(at)
         own = {action["proposer"], case["opened_by"]}
         voters = {
-            vote["person"]: there.get(vote["person"], frozenset()) & set(vote["roles"])
+            vote["person"]: (there.get(vote["person"], frozenset()) & set(vote["roles"]), vote["at"])
             for vote in votes
-            if vote["choice"] == "approve" and vote["action_id"] == action["id"] and vote["at"] <= due
-            if vote["person"] not in own
+            if vote["choice"] == "approve" and vote["action_id"] == action["id"] and vote["person"] not in own
         }
         if any(vote["choice"] != "approve" for vote in votes):
             yield "against somebody's will"
-        if not seated([each.role for each in asked for _ in range(each.people)], voters):
+        if not seated(seats(asked, review), voters):
             wanted = ", ".join(f"{each.people} {each.role}" for each in asked)
-            given = ", ".join(f"{name} ({' '.join(sorted(has))})" for name, has in voters.items())
+            given = ", ".join(f"{name} ({' '.join(sorted(has))}) at {since}" for name, (has, since) in voters.items())
             yield f"without the approval of {wanted}: there is {given or 'none'}"
         for path, fact in review["facts"].items():
             now = decision["facts"].get(path, {"value": None})
@@ -298,13 +293,13 @@ class Oracle:
         if rules - seen:
             yield f"for reasons that nobody saw: {', '.join(sorted(rules - seen))}"
 
-    def _refused_before(self, action: Row, at: datetime) -> Sequence[Any]:
+    def _refused_before(self, action: Row, at: datetime) -> Sequence[ReviewerSet]:
         """Whoever refused the like of it in this case is asked of it again."""
         for review in reversed(self.rows.of("review", case_id=action["case_id"])):
             if review["status"] in ("rejected", "expired") and review["decided_at"] < at:
                 earlier = self.rows["action"][review["action_id"]]
                 if earlier["tool"] == action["tool"]:
-                    return [SimpleNamespace(role=each["role"], people=each["people"]) for each in review["reviewers"]]
+                    return [ReviewerSet.model_validate(each) for each in review["reviewers"]]
         return ()
 
     def _refused(self, action: Row, at: datetime) -> Iterator[str]:

@@ -15,6 +15,7 @@ import rfc8785
 
 from core.clock import FakeClock
 from core.money import Money
+from core.verdicts import ReviewerSet
 from policies.book import Book, load_book
 from policies.reference import evaluate
 from policies.vocabulary import Vocabulary
@@ -97,9 +98,29 @@ def judged(book: Book, action: Row, env: Mapping[str, Any]) -> tuple[str, Sequen
     return ("allow" if told else "deny"), (), set()
 
 
-def seated(seats: Sequence[str], voters: Mapping[str, frozenset[str] | set[str]]) -> bool:
-    """Whether some order of distinct people fills every seat: tried, not computed."""
+Seat = tuple[str, datetime]
+"""A role, and until when somebody could take it."""
+
+
+def seats(asked: Sequence[ReviewerSet], review: Row) -> list[Seat]:
+    """One for each of the people that policy asks for, or for each of those who took over from late ones."""
+    groups = [(ReviewerSet.model_validate(each), each.get("since")) for each in review["reviewers"]]
+    dues = {
+        (each.group, each.role): (datetime.fromisoformat(since) if since else review["opened_at"])
+        + timedelta(seconds=each.within_s)
+        for each, since in groups
+    }
+    found: list[Seat] = []
+    for each in asked:
+        late = {(other.group, other.role) for other, _ in groups if each.group in other.stands_for[:1]}
+        sits = next((other for other in each.successors if (other.group, other.role) in late), each)
+        found += [(sits.role, dues.get((sits.group, sits.role), max(dues.values())))] * sits.people
+    return found
+
+
+def seated(needed: Sequence[Seat], voters: Mapping[str, tuple[frozenset[str], datetime]]) -> bool:
+    """Whether some order of distinct people fills every seat in time: tried, not computed."""
     return any(
-        all(seat in voters[name] for seat, name in zip(seats, order, strict=True))
-        for order in permutations(voters, len(seats))
+        all(role in voters[name][0] and voters[name][1] <= due for (role, due), name in zip(needed, order, strict=True))
+        for order in permutations(voters, len(needed))
     )
