@@ -15,7 +15,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import Any, TypeVar, assert_never
 
 from core.money import Money
 from core.verdicts import FactType
@@ -76,6 +76,37 @@ _COMPARISONS: dict[Op, tuple[type[ast.cmpop], type[ast.cmpop]]] = {
 
 _LOAD, _STORE = ast.Load(), ast.Store()
 
+_T = TypeVar("_T", bound=ast.AST)
+
+
+def _placed(kind: type[_T]) -> type[_T]:
+    """Python asks every node for its line. There is none, and to walk a tree and give it one takes as long as to
+    compile it."""
+    return type(kind.__name__, (kind,), {"lineno": 1, "col_offset": 0})
+
+
+class _Node:
+    """The kinds of syntax that are used here."""
+
+    Assign = _placed(ast.Assign)
+    Attribute = _placed(ast.Attribute)
+    BinOp = _placed(ast.BinOp)
+    BoolOp = _placed(ast.BoolOp)
+    Call = _placed(ast.Call)
+    Compare = _placed(ast.Compare)
+    Constant = _placed(ast.Constant)
+    Expr = _placed(ast.Expr)
+    FunctionDef = _placed(ast.FunctionDef)
+    If = _placed(ast.If)
+    IfExp = _placed(ast.IfExp)
+    List = _placed(ast.List)
+    Name = _placed(ast.Name)
+    Return = _placed(ast.Return)
+    Subscript = _placed(ast.Subscript)
+    Tuple = _placed(ast.Tuple)
+    UnaryOp = _placed(ast.UnaryOp)
+    Arg = _placed(ast.arg)
+
 
 @dataclass
 class _Amounts:
@@ -105,8 +136,8 @@ class _Writer:
         """If it is not certainly false: it matches if certainly true, and else can't be told."""
         found = self.constant(rule)
         neither = [] if rule.monitor else [_append("open", found)]
-        answer: ast.stmt = ast.If(self.certainly(condition, True), [_append("matched", found)], neither)
-        return ast.If(ast.UnaryOp(ast.Not(), self.certainly(condition, False)), [answer], [])
+        answer: ast.stmt = _Node.If(self.certainly(condition, True), [_append("matched", found)], neither)
+        return _Node.If(_Node.UnaryOp(ast.Not(), self.certainly(condition, False)), [answer], [])
 
     def certainly(self, condition: Condition, wanted: bool) -> ast.expr:
         """An expression that holds exactly where the condition is certainly what is wanted."""
@@ -114,7 +145,7 @@ class _Writer:
             case AllOf(parts) | AnyOf(parts):
                 both = isinstance(condition, AllOf) is wanted
                 tests = [self.certainly(part, wanted) for part in sorted(parts, key=_cost)]
-                return ast.BoolOp(ast.And() if both else ast.Or(), tests) if len(tests) > 1 else tests[0]
+                return _Node.BoolOp(ast.And() if both else ast.Or(), tests) if len(tests) > 1 else tests[0]
             case Not(part):
                 return self.certainly(part, not wanted)
             case Compare(op, left, right):
@@ -128,13 +159,13 @@ class _Writer:
                 if wanted:
                     return _compare(value, ast.In(), self.constant(values))
                 known = _compare(value, ast.IsNot(), _name("missing"))
-                return ast.BoolOp(ast.And(), [known, _compare(value, ast.NotIn(), self.constant(values))])
+                return _Node.BoolOp(ast.And(), [known, _compare(value, ast.NotIn(), self.constant(values))])
             case Known(item, known):
                 is_known = ast.IsNot() if known is wanted else ast.Is()
                 return _compare(self.any_value(item), is_known, _name("missing"))
             case Holds(item):
                 found = self.value(item.path) if isinstance(item, Ref) else self.constant(item.value)
-                return _compare(found, ast.Is(), ast.Constant(wanted))
+                return _compare(found, ast.Is(), _Node.Constant(wanted))
             case _:
                 assert_never(condition)
 
@@ -150,10 +181,10 @@ class _Writer:
             case Const(value):
                 return self.fixed({value.currency: value}, lead) if isinstance(value, Money) else self.constant(value)
             case Plus(terms, kind):
-                total: ast.expr | None = ast.Constant(0) if kind is FactType.DECIMAL else None
+                total: ast.expr | None = _Node.Constant(0) if kind is FactType.DECIMAL else None
                 for term in terms:  # a sum of decimals is rounded as Python's sum() rounds it: from 0 on
                     found = self.operand(term, lead)
-                    total = found if total is None else ast.BinOp(total, ast.Add(), found)
+                    total = found if total is None else _Node.BinOp(total, ast.Add(), found)
                 assert total is not None
                 return total
             case _:
@@ -187,7 +218,7 @@ class _Writer:
 
     def constant(self, value: Any) -> ast.expr:
         if value is None or type(value) in (bool, int, str):
-            return ast.Constant(value)
+            return _Node.Constant(value)
         name = self.fresh("k")
         self.namespace[name] = value
         return _name(name)
@@ -201,12 +232,12 @@ class _Writer:
     def function(self, rules: list[ast.stmt]) -> Run:
         reads = [statement for path in self.locals for statement in self.read(path)]
         in_currency = [statement for path in self.amounts for statement in self.in_currency_of(path)]
-        answer = ast.Tuple([_name("matched"), _name("open")], _LOAD)
-        lists: list[ast.stmt] = [_assign(name, ast.List([], _LOAD)) for name in ("matched", "open")]
-        body = [*reads, *in_currency, *lists, *rules, ast.Return(answer)]
-        arguments = ast.arguments([], [ast.arg("env")], None, [], [], None, [])
-        module = ast.Module([ast.FunctionDef("run", arguments, body, [])], [])
-        exec(compile(ast.fix_missing_locations(module), "<policy>", "exec"), self.namespace)
+        answer = _Node.Tuple([_name("matched"), _name("open")], _LOAD)
+        lists: list[ast.stmt] = [_assign(name, _Node.List([], _LOAD)) for name in ("matched", "open")]
+        body = [*reads, *in_currency, *lists, *rules, _Node.Return(answer)]
+        arguments = ast.arguments([], [_Node.Arg("env")], None, [], [], None, [])
+        module = ast.Module([_Node.FunctionDef("run", arguments, body, [])], [])
+        exec(compile(module, "<policy>", "exec"), self.namespace)
         run: Run = self.namespace["run"]
         return run
 
@@ -216,13 +247,13 @@ class _Writer:
         missing: list[ast.stmt] = [_assign(value, _name("missing"))]
         known: list[ast.stmt] = []
         if path in self.amounts:
-            missing.append(_assign(_currency(value), ast.Constant(None)))
+            missing.append(_assign(_currency(value), _Node.Constant(None)))
             known = [
-                _assign(_currency(value), ast.Attribute(_name(value), "currency", _LOAD)),
-                _assign(value, ast.Attribute(_name(value), "amount_minor", _LOAD)),
+                _assign(_currency(value), _Node.Attribute(_name(value), "currency", _LOAD)),
+                _assign(value, _Node.Attribute(_name(value), "amount_minor", _LOAD)),
             ]
-        get = ast.Subscript(_name("env"), ast.Constant(path), _LOAD)
-        return [_assign(value, get), ast.If(_compare(_name(value), ast.Is(), ast.Constant(None)), missing, known)]
+        get = _Node.Subscript(_name("env"), _Node.Constant(path), _LOAD)
+        return [_assign(value, get), _Node.If(_compare(_name(value), ast.Is(), _Node.Constant(None)), missing, known)]
 
     def in_currency_of(self, lead: str) -> list[ast.stmt]:
         amounts, currency = self.amounts[lead], _currency(self.locals[lead])
@@ -230,16 +261,16 @@ class _Writer:
         for path, name in amounts.others.items():
             value = self.locals[path]
             same = _compare(_name(_currency(value)), ast.Eq(), _name(currency))
-            found.append(_assign(name, ast.IfExp(same, _name(value), _name("missing"))))
+            found.append(_assign(name, _Node.IfExp(same, _name(value), _name("missing"))))
         if amounts.fixed:
             table = {
                 currency: tuple(minor.get(currency, _MISSING) for minor in amounts.fixed)
                 for currency in sorted({currency for minor in amounts.fixed for currency in minor})
             }
             none = self.constant((_MISSING,) * len(amounts.fixed))
-            get = ast.Call(ast.Attribute(self.constant(table), "get", _LOAD), [_name(currency), none], [])
-            names = ast.Tuple([ast.Name(name, _STORE) for name in amounts.names], _STORE)
-            found.append(ast.Assign([names], get))
+            get = _Node.Call(_Node.Attribute(self.constant(table), "get", _LOAD), [_name(currency), none], [])
+            names = _Node.Tuple([_Node.Name(name, _STORE) for name in amounts.names], _STORE)
+            found.append(_Node.Assign([names], get))
         return found
 
 
@@ -266,7 +297,7 @@ def _lead(compare: Compare) -> str:
 
 
 def _name(name: str) -> ast.expr:
-    return ast.Name(name, _LOAD)
+    return _Node.Name(name, _LOAD)
 
 
 def _currency(value: str) -> str:
@@ -274,12 +305,12 @@ def _currency(value: str) -> str:
 
 
 def _assign(name: str, value: ast.expr) -> ast.stmt:
-    return ast.Assign([ast.Name(name, _STORE)], value)
+    return _Node.Assign([_Node.Name(name, _STORE)], value)
 
 
 def _append(name: str, value: ast.expr) -> ast.stmt:
-    return ast.Expr(ast.Call(ast.Attribute(_name(name), "append", _LOAD), [value], []))
+    return _Node.Expr(_Node.Call(_Node.Attribute(_name(name), "append", _LOAD), [value], []))
 
 
 def _compare(left: ast.expr, op: ast.cmpop, right: ast.expr) -> ast.expr:
-    return ast.Compare(left, [op], [right])
+    return _Node.Compare(left, [op], [right])
