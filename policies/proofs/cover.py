@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from policies.clauses import Rule
-from policies.proofs.logic import Truth, no, some
-from policies.proofs.tool import ToolProof
+from policies.proofs.logic import Truth, some
+from policies.proofs.tool import Named, ToolProof
 
 
 @dataclass(frozen=True)
@@ -42,27 +42,27 @@ def _questions(proof: ToolProof, rule: Rule, *, in_short: bool) -> Iterable[_Que
     In short, many others have one name together, which is fast; else each has its own, which tells who stands by.
     """
     side = proof.side
-    mine = [proof.matches(rule)]
+    mine = [proof.matches(rule).yes]
     others = [other for other in side.rules if other is not rule]
 
     def silent(which: Iterable[Rule]) -> dict[str, Truth]:
-        return {other.id: no(proof.matches(other)) for other in which}
+        return {other.id: proof.matches(other).no for other in which}
 
     if rule.decides == "deny":
         yield mine, silent(other for other in others if other.decides == "deny")
         return
     if in_short:
         stricter = {
-            "deny": no(proof.flag("a deny matches", lambda: side.matching("deny"))),
-            "open": no(proof.flag("a rule can't be told", lambda: side.unsettled)),
+            "deny": proof.named("a deny matches", lambda: side.matching("deny")).no,
+            "open": proof.named("a rule can't be told", lambda: side.unsettled).no,
         }
         if rule.decides == "allow":
-            stricter["review"] = no(proof.flag("a review matches", lambda: side.matching("review")))
+            stricter["review"] = proof.named("a review matches", lambda: side.matching("review")).no
     else:
         stricter = silent(
             o for o in others if o.decides == "deny" or (rule.decides == "allow" and o.decides != "allow")
         )
-        stricter |= {f"{other.id} open": no(_open(proof, other)) for other in others}
+        stricter |= {f"{other.id} open": _open(proof, other).no for other in others}
     if rule.decides == "allow":
         yield mine, stricter | silent(other for other in others if other.decides == "allow")
         return
@@ -71,17 +71,17 @@ def _questions(proof: ToolProof, rule: Rule, *, in_short: bool) -> Iterable[_Que
         yield mine, stricter | silent(asking)
 
 
-def _open(proof: ToolProof, rule: Rule) -> Truth:
-    return proof.flag(f"{rule.id} open", lambda: proof.side.told[rule.id].open)
+def _open(proof: ToolProof, rule: Rule) -> Named:
+    return proof.named(f"{rule.id} open", lambda: proof.side.told[rule.id].open)
 
 
 def _denies_unknown(proof: ToolProof, rule: Rule) -> bool:
     """Whether the verdict would be milder without the rule where the rule can't be told."""
     side = proof.side
-    milder = proof.flag("a rule matches that lets it pass", lambda: _passing(proof))
-    denied = proof.flag("a deny matches", lambda: side.matching("deny"))
-    others = [no(_open(proof, other)) for other in side.rules if other is not rule]
-    return proof.possible([_open(proof, rule), milder, no(denied), *others]) is not None
+    milder = proof.named("a rule matches that lets it pass", lambda: _passing(proof))
+    denied = proof.named("a deny matches", lambda: side.matching("deny"))
+    others = [_open(proof, other).no for other in side.rules if other is not rule]
+    return proof.possible([_open(proof, rule).yes, milder.yes, denied.no, *others]) is not None
 
 
 def _passing(proof: ToolProof) -> Truth:

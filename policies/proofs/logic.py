@@ -134,19 +134,23 @@ class Asking:
 
     def possible(self, assumptions: Sequence[Truth]) -> Found | None:
         """Raises `Undecided` where z3 gives up."""
+        asked = [each.as_ast() for each in assumptions if not isinstance(each, bool)]
         if any(each is False for each in assumptions):
             return None
-        found = self._solver.check([each for each in assumptions if each is not True])
-        if found == z3.unknown:
+        found = z3.Z3_solver_check_assumptions(
+            self._context.ref(), self._solver.solver, len(asked), (z3.Ast * len(asked))(*asked)
+        )
+        if found == z3.Z3_L_UNDEF:
             raise Undecided(
                 f"z3 gave up: {self._solver.reason_unknown()}.", hint="Split the longest rules of the policy."
             )
-        return Found(self._solver.model()) if found == z3.sat else None
+        return Found(self._solver.model()) if found == z3.Z3_L_TRUE else None
 
     def needed(self, assumptions: Sequence[Truth]) -> list[int]:
         """The places of assumptions that can't hold together; none can be left out. They must not be possible."""
-        if False in assumptions:
-            return [next(n for n, each in enumerate(assumptions) if each is False)]
+        impossible = [n for n, each in enumerate(assumptions) if each is False]
+        if impossible:
+            return impossible[:1]
         self.possible(assumptions)
         core = {truth.get_id() for truth in self._solver.unsat_core()}
         kept = [n for n, each in enumerate(assumptions) if not isinstance(each, bool) and each.get_id() in core]
@@ -164,7 +168,11 @@ class Found:
         self._model = model
 
     def truth(self, truth: Truth) -> bool:
-        return truth if isinstance(truth, bool) else z3.is_true(self._model.eval(truth, model_completion=True))
+        if isinstance(truth, bool):
+            return truth
+        context, value = self._model.ctx.ref(), (z3.Ast * 1)()
+        z3.Z3_model_eval(context, self._model.model, truth.as_ast(), True, value)
+        return bool(z3.Z3_get_bool_value(context, value[0]) == z3.Z3_L_TRUE)
 
     def number(self, number: Number) -> Fraction:
         value = self._model.eval(number, model_completion=True)

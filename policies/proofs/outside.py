@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Any
 
 from core.actions import JSON
@@ -53,10 +52,9 @@ def _names(old: Book, new: Book) -> Iterator[Change]:
 
 
 def _in_force(old: InForce, new: InForce) -> Iterator[Change]:
+    """Every version has dates of its own. They say when its rules hold, and nothing of how strict these are."""
     if old != new:
-        end = date.max
-        inside = old.since <= new.since and (new.until or end) <= (old.until or end)
-        yield Change(f"in force {new}, was {old}", Direction.TIGHTER if inside else Direction.LOOSER)
+        yield Change(f"in force {new}, was {old}", None)
 
 
 def _approvers(old: set[str], new: set[str]) -> Iterator[Change]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from policies.book import Book
 from policies.clauses import Never, Rule
@@ -10,10 +11,17 @@ from policies.conditions import AllOf, Condition, paths
 from policies.problems import At
 from policies.proofs.domain import Domain, Env
 from policies.proofs.encode import Encoding
-from policies.proofs.logic import Logic, Truth, every
+from policies.proofs.logic import Logic, Truth, alike, every, no
 from policies.proofs.sides import Side
 from policies.proofs.situations import Always, Shows, Situation, simplest, usual_currency
 from policies.reference import evaluate
+
+
+class Named(NamedTuple):
+    """A truth by a name, for z3 takes only names, and what they deny, as assumptions."""
+
+    yes: Truth
+    no: Truth
 
 
 class ToolProof:
@@ -31,7 +39,7 @@ class ToolProof:
         self.encoding = Encoding(logic, self.domain, read)
         self._asking = self.encoding.unknowns.asking
         self.side = Side.of(tuple(self.rules), tool, self.encoding)
-        self._flags: dict[str, Truth] = {}
+        self._named: dict[str, Named] = {}
         self._live: set[str] = set()
         self.needed: set[str] = set()
         """Rules seen to decide something that no other rule decides."""
@@ -40,17 +48,17 @@ class ToolProof:
             if example.tool == tool and self.domain.allows(usual):
                 self._learn(usual)
 
-    def flag(self, name: str, truth: Callable[[], Truth]) -> Truth:
-        """A name for a truth, made once: z3 takes only names as assumptions."""
-        if name not in self._flags:
+    def named(self, name: str, truth: Callable[[], Truth]) -> Named:
+        """Made once."""
+        if name not in self._named:
             meant = truth()
-            self._flags[name] = meant if isinstance(meant, bool) else self._logic.flag(name)
-            if not isinstance(meant, bool):
-                self._asking.add(self._flags[name] == meant)
-        return self._flags[name]
+            flag = meant if isinstance(meant, bool) else self._logic.flag(name)
+            self._asking.add(alike(flag, meant))
+            self._named[name] = Named(flag, no(flag))
+        return self._named[name]
 
-    def matches(self, rule: Rule) -> Truth:
-        return self.flag(f"{rule.id} matches", lambda: self.encoding.whole(rule.conditions[self.tool]).true)
+    def matches(self, rule: Rule) -> Named:
+        return self.named(f"{rule.id} matches", lambda: self.encoding.whole(rule.conditions[self.tool]).true)
 
     def possible(self, assumptions: Sequence[Truth]) -> Env | None:
         env = self.encoding.unknowns.possible(assumptions)
@@ -71,14 +79,14 @@ class ToolProof:
         )
 
     def dead(self, rule: Rule) -> bool:
-        return rule.id not in self._live and self.possible([self.matches(rule)]) is None
+        return rule.id not in self._live and self.possible([self.matches(rule).yes]) is None
 
     def contradicting(self, rule: Rule) -> list[At]:
         """The parts of a dead rule that can't be true together; without any of them the others can."""
         condition = rule.conditions[self.tool]
         parts = condition.parts if isinstance(condition, AllOf) else (condition,)
         flags = [
-            self.flag(f"part {n} of {rule.id}", lambda part=part: self.encoding.told(part).true)  # type: ignore[misc]
+            self.named(f"part {n} of {rule.id}", lambda part=part: self.encoding.told(part).true).yes  # type: ignore[misc]
             for n, part in enumerate(parts)
         ]
         return [parts[place].at for place in self._asking.needed(flags)]
@@ -88,8 +96,8 @@ class ToolProof:
         typical = self.book.typical.get(self.tool, {})
         left_out = {path for path in self.domain.slots if path in typical and typical[path] is None}
         unknowns = self.encoding.unknowns
-        usual = self.flag("nothing is missing", lambda: every((unknowns.told_but(left_out), unknowns.plain)))
-        env = self._likely([usual, self.flag("no rule matches", lambda: self.side.silent)])
+        usual = self.named("nothing is missing", lambda: every((unknowns.told_but(left_out), unknowns.plain)))
+        env = self._likely([usual.yes, self.named("no rule matches", lambda: self.side.silent).yes])
 
         def shows(env: Env) -> bool:
             decision = self.program.decide(env)
@@ -119,7 +127,7 @@ class ToolProof:
 
     def broken(self, never: Never) -> Situation | None:
         """The book allows, without people, what it promised never to allow."""
-        env = self._likely([self._about(never), self.flag("it is allowed", lambda: self.side.allow)])
+        env = self._likely([self._about(never), self.named("it is allowed", lambda: self.side.allow).yes])
         condition = never.conditions[self.tool]
 
         def shows(env: Env) -> bool:
@@ -131,7 +139,9 @@ class ToolProof:
 
     def _about(self, never: Never) -> Truth:
         told = self.encoding.told
-        return self.flag(f"never {never.at.line}:{never.at.column}", lambda: told(never.conditions[self.tool]).true)
+        return self.named(
+            f"never {never.at.line}:{never.at.column}", lambda: told(never.conditions[self.tool]).true
+        ).yes
 
     def _shown(self, env: Env, shows: Shows, always: Always) -> Situation:
         """Made simple, and asked of the reference once more."""
