@@ -74,7 +74,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 @given(data=st.data(), then=asked(), votes=VOTES)
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_they_let_the_same_run(
     server: Server, data: Any, then: tuple[ReviewerSet, ...], votes: dict[str, Vote]
 ) -> None:
