@@ -13,8 +13,9 @@ function's namespace: nothing that is written in a policy file is ever read as P
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeVar, assert_never
 
 from core.money import Money
@@ -64,16 +65,17 @@ class _Missing:
 
 _MISSING = _Missing()
 
-_COMPARISONS: dict[Op, tuple[type[ast.cmpop], type[ast.cmpop]]] = {
-    Op.EQ: (ast.Eq, ast.NotEq),
-    Op.NE: (ast.NotEq, ast.Eq),
-    Op.LT: (ast.Lt, ast.GtE),
-    Op.LE: (ast.LtE, ast.Gt),
-    Op.GT: (ast.Gt, ast.LtE),
-    Op.GE: (ast.GtE, ast.Lt),
+_COMPARISONS: dict[Op, tuple[ast.cmpop, ast.cmpop]] = {
+    Op.EQ: (ast.Eq(), ast.NotEq()),
+    Op.NE: (ast.NotEq(), ast.Eq()),
+    Op.LT: (ast.Lt(), ast.GtE()),
+    Op.LE: (ast.LtE(), ast.Gt()),
+    Op.GT: (ast.Gt(), ast.LtE()),
+    Op.GE: (ast.GtE(), ast.Lt()),
 }
 """Each operator as it stands, and its opposite."""
 
+_IS, _IS_NOT, _IN, _NOT_IN, _AND, _OR = ast.Is(), ast.IsNot(), ast.In(), ast.NotIn(), ast.And(), ast.Or()
 _LOAD, _STORE = ast.Load(), ast.Store()
 
 _T = TypeVar("_T", bound=ast.AST)
@@ -134,38 +136,43 @@ class _Writer:
 
     def rule(self, condition: Condition, rule: Rule) -> ast.stmt:
         """If it is not certainly false: it matches if certainly true, and else can't be told."""
+        true, false = self.certainly(condition)
         found = self.constant(rule)
         neither = [] if rule.monitor else [_append("open", found)]
-        answer: ast.stmt = _Node.If(self.certainly(condition, True), [_append("matched", found)], neither)
-        return _Node.If(_Node.UnaryOp(ast.Not(), self.certainly(condition, False)), [answer], [])
+        answer: ast.stmt = _Node.If(true, [_append("matched", found)], neither)
+        return _Node.If(_Node.UnaryOp(ast.Not(), false), [answer], [])
 
-    def certainly(self, condition: Condition, wanted: bool) -> ast.expr:
-        """An expression that holds exactly where the condition is certainly what is wanted."""
+    def certainly(self, condition: Condition) -> tuple[ast.expr, ast.expr]:
+        """Two expressions: one holds where the condition is certainly true, one where it is certainly false."""
         match condition:
-            case AllOf(parts) | AnyOf(parts):
-                both = isinstance(condition, AllOf) is wanted
-                tests = [self.certainly(part, wanted) for part in sorted(parts, key=_cost)]
-                return _Node.BoolOp(ast.And() if both else ast.Or(), tests) if len(tests) > 1 else tests[0]
+            case AllOf(parts):
+                true, false = zip(*map(self.certainly, sorted(parts, key=_cost)), strict=True)
+                return _joined(_AND, true), _joined(_OR, false)
+            case AnyOf(parts):
+                true, false = zip(*map(self.certainly, sorted(parts, key=_cost)), strict=True)
+                return _joined(_OR, true), _joined(_AND, false)
             case Not(part):
-                return self.certainly(part, not wanted)
+                yes, no = self.certainly(part)
+                return no, yes
             case Compare(op, left, right):
                 lead = _lead(condition)
-                return _compare(self.operand(left, lead), _COMPARISONS[op][not wanted](), self.operand(right, lead))
+                a, b = self.operand(left, lead), self.operand(right, lead)
+                holds, fails = _COMPARISONS[op]
+                return _compare(a, holds, b), _compare(a, fails, b)
             case Within(item, options) if item.type is FactType.MONEY:
                 each = tuple(Compare(Op.EQ, item, option, item.at) for option in options)
-                return self.certainly(AnyOf(each, item.at), wanted)
+                return self.certainly(AnyOf(each, item.at))
             case Within(item, options):
-                value, values = self.value(item.path), frozenset(option.value for option in options)
-                if wanted:
-                    return _compare(value, ast.In(), self.constant(values))
-                known = _compare(value, ast.IsNot(), _name("missing"))
-                return _Node.BoolOp(ast.And(), [known, _compare(value, ast.NotIn(), self.constant(values))])
+                value, values = self.value(item.path), self.constant(frozenset(option.value for option in options))
+                known = _compare(value, _IS_NOT, _name("missing"))
+                return _compare(value, _IN, values), _joined(_AND, (known, _compare(value, _NOT_IN, values)))
             case Known(item, known):
-                is_known = ast.IsNot() if known is wanted else ast.Is()
-                return _compare(self.any_value(item), is_known, _name("missing"))
+                value = self.amount(item.path, item.path) if item.type is FactType.MONEY else self.value(item.path)
+                told, untold = _compare(value, _IS_NOT, _name("missing")), _compare(value, _IS, _name("missing"))
+                return (told, untold) if known else (untold, told)
             case Holds(item):
-                found = self.value(item.path) if isinstance(item, Ref) else self.constant(item.value)
-                return _compare(found, ast.Is(), _Node.Constant(wanted))
+                value = self.value(item.path) if isinstance(item, Ref) else self.constant(item.value)
+                return _compare(value, _IS, _Node.Constant(True)), _compare(value, _IS, _Node.Constant(False))
             case _:
                 assert_never(condition)
 
@@ -189,9 +196,6 @@ class _Writer:
                 return total
             case _:
                 assert_never(operand)
-
-    def any_value(self, ref: Ref) -> ast.expr:
-        return self.amount(ref.path, ref.path) if ref.type is FactType.MONEY else self.value(ref.path)
 
     def value(self, path: str) -> ast.expr:
         return _name(self.locals.setdefault(path, f"v{len(self.locals)}"))
@@ -253,7 +257,7 @@ class _Writer:
                 _assign(value, _Node.Attribute(_name(value), "amount_minor", _LOAD)),
             ]
         get = _Node.Subscript(_name("env"), _Node.Constant(path), _LOAD)
-        return [_assign(value, get), _Node.If(_compare(_name(value), ast.Is(), _Node.Constant(None)), missing, known)]
+        return [_assign(value, get), _Node.If(_compare(_name(value), _IS, _Node.Constant(None)), missing, known)]
 
     def in_currency_of(self, lead: str) -> list[ast.stmt]:
         amounts, currency = self.amounts[lead], _currency(self.locals[lead])
@@ -296,7 +300,9 @@ def _lead(compare: Compare) -> str:
     return next(leaf.path for leaf in leaves(compare) if isinstance(leaf, Ref))
 
 
+@lru_cache(maxsize=10_000)
 def _name(name: str) -> ast.expr:
+    """One node for every place where it stands: a large book has tens of thousands."""
     return _Node.Name(name, _LOAD)
 
 
@@ -310,6 +316,10 @@ def _assign(name: str, value: ast.expr) -> ast.stmt:
 
 def _append(name: str, value: ast.expr) -> ast.stmt:
     return _Node.Expr(_Node.Call(_Node.Attribute(_name(name), "append", _LOAD), [value], []))
+
+
+def _joined(word: ast.boolop, parts: Sequence[ast.expr]) -> ast.expr:
+    return _Node.BoolOp(word, list(parts)) if len(parts) > 1 else parts[0]
 
 
 def _compare(left: ast.expr, op: ast.cmpop, right: ast.expr) -> ast.expr:
