@@ -118,8 +118,9 @@ _RUN_UPDATE = (
         "run",
         "what was reserved does not change",
         "(OLD.action_id, OLD.workspace, OLD.case_id, OLD.key, OLD.tool, OLD.args_digest, OLD.subject, OLD.proposer,\n"
-        "        OLD.started_at, OLD.gated) IS DISTINCT FROM (NEW.action_id, NEW.workspace, NEW.case_id, NEW.key,\n"
-        "        NEW.tool, NEW.args_digest, NEW.subject, NEW.proposer, NEW.started_at, NEW.gated)",
+        "        OLD.started_at, OLD.gated, OLD.counted_by::text)\n"
+        "        IS DISTINCT FROM (NEW.action_id, NEW.workspace, NEW.case_id, NEW.key, NEW.tool, NEW.args_digest,\n"
+        "        NEW.subject, NEW.proposer, NEW.started_at, NEW.gated, NEW.counted_by::text)",
     )
     + _refuse("run", "it is over", "OLD.status IN ('done', 'failed')")
     + _refuse("run", "it can not begin again", "NEW.status NOT IN (OLD.status, 'done', 'failed', 'unknown')")

@@ -135,6 +135,7 @@ _RESERVED = (
     "proposer",
     "started_at",
     "gated",
+    "counted_by",
 )
 _ASKED = ("id", "workspace", "case_id", "action_id", "opened_at")
 _HEARD = ("reviewers", "due_at")

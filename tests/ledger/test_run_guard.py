@@ -336,6 +336,7 @@ RESERVED = {
     "proposer": "'x'",
     "started_at": "'2026-11-03T09:00:00.000000+00:00'",
     "gated": "NOT gated",
+    "counted_by": "'[]'",
 }
 
 
