@@ -15,6 +15,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.decisions import Contest
 from benchmarks.rivals.expressions import Cel
 from benchmarks.rivals.language import Inexpressible
 from policies.book import Book, load_book
@@ -171,3 +172,10 @@ def test_what_is_settled_stays_so_when_the_missing_facts_come_in(text: str, seed
 
 def _some(book: Book, path: str) -> Any:
     return situation(Random(0), {path: book.vocabulary.tools[TOOL][path]}, ("USD",), 0.0)[path]
+
+
+def test_rivals_are_measured_on_the_decisions_that_we_make() -> None:
+    contest = Contest(100, 80)  # raises where CEL or Cedar decides one of them in another way
+
+    assert {decide().verdict for decide in contest.ours.alone} == {"allow", "review", "deny"}
+    assert [rival.name for rival in contest.rivals] == ["CEL", "Cedar"]
