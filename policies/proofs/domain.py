@@ -2,6 +2,7 @@
 
 A proof is as good as what it takes for granted, so nothing is that the house does not hold: arguments were read
 by their pydantic model, counts come from the ledger, and everything else may be missing or any value of its type.
+A text and its length are taken as two things, so that a situation may be shown that no text has.
 """
 
 from __future__ import annotations

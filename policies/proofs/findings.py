@@ -18,6 +18,7 @@ class Kind(StrEnum):
     SILENT = "silent"  # a tool that no rule speaks of
     BROKEN = "broken"  # a `never` that does not hold
     EMPTY = "empty"  # a `never` that no situation can break, whatever the rules say
+    UNDECIDED = "undecided"  # z3 gave up
 
 
 @dataclass(frozen=True)

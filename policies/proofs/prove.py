@@ -7,19 +7,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from policies.book import Book
-from policies.clauses import Rule
+from policies.clauses import Never, Rule
 from policies.problems import At
 from policies.proofs.cover import Cover, cover_of
 from policies.proofs.findings import Finding, Kind, Progress, named, of_tools
-from policies.proofs.logic import Logic
+from policies.proofs.logic import Logic, Undecided
 from policies.proofs.tool import ToolProof
 
 
 def prove(book: Book, progress: Progress = lambda step, seconds: None) -> list[Finding]:
-    """In the order of the file. Errors: a rule that never matches, a `never` that does not hold.
-
-    Raises `Undecided` where z3 gives up.
-    """
+    """In the order of the file. Errors: a rule that never matches, a `never` that does not hold or is not proved."""
     logic, proofs = Logic(), []
     found: list[Finding] = []
     dead: dict[str, list[ToolProof]] = defaultdict(list)
@@ -28,12 +25,18 @@ def prove(book: Book, progress: Progress = lambda step, seconds: None) -> list[F
         begun = time.perf_counter()
         proof = ToolProof(book, tool, logic)
         proofs.append(proof)
-        for rule in proof.rules:
-            if proof.dead(rule):
-                dead[rule.id].append(proof)
-            elif not rule.monitor:
-                covers[rule.id][tool] = cover_of(proof, rule)
-        found += _gaps(proof)
+        try:
+            for rule in proof.rules:
+                if proof.dead(rule):
+                    dead[rule.id].append(proof)
+                elif not rule.monitor:
+                    covers[rule.id][tool] = cover_of(proof, rule)
+            found += _gaps(proof)
+        except Undecided as gave_up:
+            said = f"the rules for tool '{tool}' are not all proved: {gave_up.detail}"
+            found.append(Finding(Kind.UNDECIDED, proof.rules[0].at, said, gave_up.hint, tools=(tool,)))
+            for rule in proof.rules:
+                covers[rule.id].setdefault(tool, None)
         progress(f"{tool}, {len(proof.rules)} rules", time.perf_counter() - begun)
     for rule in book.rules:
         found += _dead(rule, dead[rule.id])
@@ -41,7 +44,7 @@ def prove(book: Book, progress: Progress = lambda step, seconds: None) -> list[F
     found += _silent(book)
     for number, never in enumerate(book.never, 1):
         begun = time.perf_counter()
-        found += _never(number, book, {proof.tool: proof for proof in proofs})
+        found += _never(number, never, {proof.tool: proof for proof in proofs})
         progress(f"never {number}: {never.why}", time.perf_counter() - begun)
     return sorted(found, key=lambda finding: (finding.at, finding.kind))
 
@@ -103,13 +106,17 @@ def _silent(book: Book) -> Iterator[Finding]:
         yield Finding(Kind.SILENT, At(1, 1), said, "They are always denied; a rule could say why.", tools=tools)
 
 
-def _never(number: int, book: Book, proofs: dict[str, ToolProof]) -> Iterator[Finding]:
-    never = book.never[number - 1]
+def _never(number: int, never: Never, proofs: dict[str, ToolProof]) -> Iterator[Finding]:
     for tool in never.conditions:
-        proof = proofs.get(tool)
-        if proof is None:
-            continue  # nothing is ever allowed there
-        situation = proof.broken(never)
+        if tool not in proofs:
+            continue  # without a rule nothing is ever allowed
+        proof = proofs[tool]
+        try:
+            situation = proof.broken(never)
+        except Undecided as gave_up:
+            said = f"never {number} ({never.why}) is not proved for '{tool}': {gave_up.detail}"
+            yield Finding(Kind.UNDECIDED, never.at, said, gave_up.hint, tools=(tool,), error=True)
+            continue
         if situation:
             allowing = [rule.id for rule in proof.program.decide(situation.facts).deciding]
             said = f"never {number} ({never.why}) does not hold: {named(allowing)} allows '{tool}' with {situation}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
-from itertools import count
+from itertools import chain, count
 from typing import Any, assert_never
 
 from core.money import Money
@@ -137,7 +137,7 @@ class Unknowns:
         codes = {found.code(each.currency) for each in told.values() if each.currency is not None}
         currencies = _named(self.currencies, codes, _OTHERS.split())
         numbers = {int(found.number(each.value)) for path, each in told.items() if kinds[path] is FactType.TEXT}
-        texts = _named(self._texts, numbers, (f"something else {n}" for n in count(1)))
+        texts = _named(self._texts, numbers, chain(["something else"], (f"something else {n}" for n in count(2))))
 
         def fact(path: str, unknown: Unknown) -> FactValue:
             term = self._domain.slots[path].term

@@ -196,6 +196,26 @@ def test_what_could_not_be_told_and_now_can_is_said_but_is_no_loosening(read: Re
     really_shows(difference, unknown)
 
 
+def test_two_groups_that_become_one_lose_a_seat(read: Read, text: str) -> None:
+    boss = "  boss: {role: returns_reviewer, within: 4 hours}\n"
+    old = change(
+        text, ("  desk: {role", f"{boss}  desk: {{role"), ("review by desk and finance", "review by desk and boss")
+    )
+    looser = compare(read(old), read(change(old, ("review by desk and boss", "review by boss"))))
+    assert looser.direction is Direction.LOOSER
+    assert "was review by desk and boss (RF-05), becomes review by boss (RF-05)" in looser.as_text()
+
+
+def test_a_rule_whose_people_others_ask_anyway_is_no_loss(read: Read, text: str) -> None:
+    rule = (
+        "- {id: RF-06, tools: [refund], decide: review by finance, when: customer.refunds >= 5, reason: x, cite: y}\n"
+    )
+    with_it = change(text, ("never:\n", f"{rule}never:\n"))
+    assert compare(read(with_it), read(text)).direction is Direction.SAME
+    other = change(with_it, ("refunds >= 5", "refunds >= 2"))
+    assert compare(read(other), read(text)).direction is Direction.LOOSER
+
+
 def many_rules(threshold: str) -> str:
     """A hundred rules, each for one order in one country; one threshold is a parameter."""
     rules = [
