@@ -17,6 +17,7 @@ from ledger.database import Ledger
 
 _GATE = "gate"
 _ARGS = "args."
+_REMEMBERED = 10_000
 
 
 class Labels:
@@ -26,6 +27,8 @@ class Labels:
         self._judge = judge
         self._tools = tools
         self._clock = clock
+        self._recent: dict[str, Mapping[str, Source | None]] = {}
+        """By action, so that most executions need not read their decisions again."""
 
     def wanted(self, action: ProposedAction) -> frozenset[str]:
         wants = self._judge.wants(action.kind, action.tool, self._clock.now())
@@ -36,7 +39,9 @@ class Labels:
         if not (paths := self.wanted(action)):
             return {}
         typed = self._tools.specs()[action.tool].parse(action.args)
-        return self._facts(sources(typed, paths, told()))
+        labels = sources(typed, paths, told())
+        self._remember(action.id, labels)
+        return self._facts(labels)
 
     def after_edit(self, ledger: Ledger, before_id: str, after: ProposedAction) -> dict[str, Fact]:
         """Of the action that a person made out of another one."""
@@ -49,7 +54,16 @@ class Labels:
     def stored(self, ledger: Ledger, action: ProposedAction, given: Mapping[str, Fact]) -> dict[str, Fact]:
         """Those that are not given, from the action's earlier decisions. One that was never made stays missing."""
         paths = self.wanted(action) - given.keys()
-        return self._facts(_stored(ledger, action.id, paths)) if paths else {}
+        if not paths:
+            return {}
+        known = self._recent.get(action.id, {})
+        return self._facts(known if paths <= known.keys() else _stored(ledger, action.id, paths))
+
+    def _remember(self, action_id: str, labels: Mapping[str, Source | None]) -> None:
+        if len(self._recent) >= _REMEMBERED:
+            self._recent.clear()
+        # An action that was come to twice: only the ledger knows both ways.
+        self._recent[action_id] = {} if action_id in self._recent else labels
 
     def _facts(self, labels: Mapping[str, Source | None]) -> dict[str, Fact]:
         now = self._clock.now()

@@ -177,20 +177,23 @@ def _free(model: type[BaseModel]) -> list[str]:
     ]
 
 
-def _plain(value: JSON) -> Iterator[Leaf]:
-    """The text and the money in plain JSON."""
-    if isinstance(value, str):
-        if value.strip():
-            yield _fold(value)
-    elif isinstance(value, Mapping):
-        if value.keys() == _MONEY and type(value["amount_minor"]) is int and isinstance(value["currency"], str):
-            yield value["amount_minor"], value["currency"]
-        else:
-            for each in value.values():
-                yield from _plain(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _plain(each)
+def _plain(value: JSON) -> list[Leaf]:
+    """The text and the money in plain JSON, however deep."""
+    found: list[Leaf] = []
+    ahead = [value]
+    while ahead:
+        value = ahead.pop()
+        if isinstance(value, str):
+            if value.strip():
+                found.append(_fold(value))
+        elif isinstance(value, Mapping):
+            if value.keys() == _MONEY and type(value["amount_minor"]) is int and isinstance(value["currency"], str):
+                found.append((value["amount_minor"], value["currency"]))
+            else:
+                ahead.extend(value.values())
+        elif isinstance(value, list):
+            ahead.extend(value)
+    return found
 
 
 @lru_cache(maxsize=512)

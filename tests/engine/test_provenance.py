@@ -272,6 +272,24 @@ async def test_labels_are_stored_with_the_decision_and_taken_again_when_it_runs(
     assert (await till.check()).findings == []
 
 
+async def test_labels_outlive_the_process(folder: Path) -> None:
+    rules = RULES.replace("decide: deny", "decide: review by desk")
+    async with open_till(folder, model=Improviser()) as till:
+        till.change_policy("- id: T-9\n", rules)
+        case = await played(till, [pay("10.00")])
+        await till.hold(case)
+        for name in ("ann", "cat", "dan"):
+            await till.approve(name, case)
+    async with open_till(folder, model=Improviser()) as till:
+        till.change_policy("- id: T-9\n", rules)
+        await till.let_go(case)
+        await till.settle(case)
+        (action,) = await till.actions(case)
+        before, then = await labels(till, action.id)
+        assert before == then == {"args.account_id.source": "model", "args.amount.source": "model"}
+        assert await till.balance() == "990.00 USD"
+
+
 async def test_a_person_who_edits_gives_what_they_change(till: Till) -> None:
     till.change_policy("- id: T-9\n", RULES.replace("decide: deny", "decide: review by desk"))
     case = await played(till, [pay("10.00")])
