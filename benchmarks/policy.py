@@ -49,6 +49,13 @@ _USUAL: dict[str, FactValue] = {
     "customer.signals": 0,
     "customer.stolen_tender": False,
     "customer.refunds_30d": 0,
+    "customer.address": "12elmstreet10115berlin/DE",
+    "address.refunds_30d": 0,
+    "order.card": "card_1",
+    "card.refunds_30d": 0,
+    "args.order_id.source": "record",
+    "args.return_id.source": "record",
+    "args.amount.source": "record",
     "case.settled": 0,
     "case.given": Money.parse("0 USD"),
     "agent.refunded_24h": Money.parse("900 USD"),
@@ -65,6 +72,8 @@ _CHANGES: list[tuple[str, dict[str, FactValue]]] = [
     ("80 USD", {"order.days_since_delivery": None}),
     ("80 USD", {"customer.signals": 1}),
     ("80 USD", {"customer.refunds_30d": 3}),
+    ("80 USD", {"card.refunds_30d": 3}),
+    ("80 USD", {"args.amount.source": "model"}),
     ("140 USD", {"reason.fault_claimed": True, "order.value_under_return": Money.parse("140 USD")}),
     ("140 USD", {"lines.category_high_risk": True, "order.value_under_return": Money.parse("140 USD")}),
     ("80 USD", {"case.settled": 1, "case.given": Money.parse("100 USD")}),
@@ -72,6 +81,7 @@ _CHANGES: list[tuple[str, dict[str, FactValue]]] = [
     ("80 USD", {"customer.stolen_tender": True}),
     ("80 USD", {"order.owned_by_customer": False}),
     ("80 USD", {"return.status": "CLOSED"}),
+    ("80 USD", {"args.order_id.source": "model"}),
     ("950 USD", {}),
     ("80 USD", {"order.currency_matches": False}),
 ]
@@ -92,13 +102,13 @@ class Refund:
 def by_hand(refund: Refund) -> str:
     """The rules for refunds in dollars, as a programmer would write them into the code."""
     f, minor = refund.facts, refund.minor
-    if not f["order.exists"] or not f["order.owned_by_customer"]:
+    if not f["order.exists"] or not f["order.owned_by_customer"] or f["args.order_id.source"] == "model":
         return "deny"
     if f["order.refunded"] + minor > 500_000 or minor > f["order.refundable"] or not f["order.currency_matches"]:
         return "deny"
     if refund.has_return and not (f["return.exists"] and f["return.belongs_to_order"] and f["return.status"] == "OPEN"):
         return "deny"
-    if refund.has_return and minor > f["return.entitled"]:
+    if refund.has_return and (minor > f["return.entitled"] or f["args.return_id.source"] == "model"):
         return "deny"
     before = max(f["order.refunded"], f["case.given"], f["return.given"])
     days, score = f["order.days_since_delivery"], f["vision.score"]
@@ -116,6 +126,9 @@ def by_hand(refund: Refund) -> str:
         or f["customer.signals"] > 0
         or f["letter.flags"] > 0
         or f["customer.refunds_30d"] >= 3
+        or (f["order.card"] is not None and f["card.refunds_30d"] >= 3)
+        or (f["customer.address"] is not None and f["address.refunds_30d"] >= 3)
+        or f["args.amount.source"] in ("customer", "model")
         or (f["reason.fault_claimed"] and _hangs_on_it(f, days) and (score is None or score < 0.6))
         or (f["lines.category_high_risk"] and f["order.value_under_return"] > 12_000 and not f["return.received"])
         or before + minor > 50_000
