@@ -6,11 +6,15 @@ A story passes where nothing happens that may not. Each of them is the death of 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
+from pathlib import Path
 
 from core.states import Desired
-from ledger.database import Ledger
-from tests.guarantee.stage import Stage
+from ledger import guards
+from ledger.database import Ledger, sqlite_database
+from tests.guarantee.stage import Stage, empty_house, on_stage, play
+from tests.support.oracle import Broken
 from tests.support.till import pay, usd, write
 from tools.fulfillment.faults import Fault, Faults, PlannedFault
 
@@ -22,6 +26,31 @@ ATTACKS: dict[str, Story] = {}
 def attack(story: Story) -> Story:
     ATTACKS[story.__name__.replace("_", " ")] = story
     return story
+
+
+def attacked(story: Story, broken: Callable[[], AbstractContextManager[None]] = nullcontext, *, guarded: bool) -> str:
+    """What the oracle says after a story was played in a house, broken or not; nothing where all is well."""
+
+    async def perform(folder: Path) -> None:
+        async with on_stage(folder) as stage:
+            await story(stage)
+
+    with empty_house() as folder, broken():
+        _set_guards(folder, on=guarded)
+        try:
+            play(perform(folder))
+        except Broken as wrong:
+            return str(wrong)
+        return ""
+
+
+def _set_guards(folder: Path, *, on: bool) -> None:
+    ledger = sqlite_database(folder / "ledger.db")
+    with ledger.engine.begin() as connection:
+        guards.remove(connection)
+        if on:
+            guards.install(connection)
+    ledger.close()
 
 
 async def approved_and_held(stage: Stage, amount: str, *names: str) -> str:

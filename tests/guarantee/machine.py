@@ -70,6 +70,7 @@ class People(RuleBasedStateMachine):
 
     @invariant()
     def nothing_happens_without_its_approval(self) -> None:
+        EVENTS["step"] += 1
         self.stage.check()
 
     # what is there
