@@ -13,7 +13,7 @@ import click
 from benchmarks.measure import Report, machine
 from benchmarks.table import as_json, show
 
-NAMES = ("cases", "policy", "effect", "intake", "start", "demo")
+NAMES = ("cases", "policy", "decisions", "backtest", "effect", "intake", "start", "demo", "proofs")
 """Each is a module here with `async def measured(quick: bool) -> Report`."""
 
 
@@ -22,7 +22,9 @@ NAMES = ("cases", "policy", "effect", "intake", "start", "demo")
 @click.option("--quick", is_flag=True, help="Few rounds: to see that it works, not to compare.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures there too.")
 def bench(names: tuple[str, ...], quick: bool, file: Path | None) -> None:
-    """Speed, each figure beside its floor. NAME is cases, policy, effect, intake, start or demo.
+    """Speed, each figure beside its floor.
+
+    NAME is cases, policy, decisions, backtest, effect, intake, start, demo or proofs.
 
     \b
     Example:  python -m benchmarks policy effect --quick

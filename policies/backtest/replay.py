@@ -66,7 +66,8 @@ class _Plan:
     """Counts of the same definition under another name, by the new name."""
     recounted: tuple[Count, ...]
     uncounted: frozenset[str]
-    earlier: tuple[Program, Rebuilt] | None
+    earlier: tuple[Program, Rebuilt | None] | None
+    """The earlier book's rules, and how to rebuild what they read; None for the latter where it is the same."""
 
 
 class Replay:
@@ -104,8 +105,8 @@ class Replay:
         untold += plan.uncounted
         for name, before in plan.renamed.items():
             env[name] = as_plain(_value(facts, before))
-        if self._recount:
-            for count in plan.recounted:
+        for count in plan.recounted:
+            if self._recount:
                 env[count.name] = as_plain(self._recount(count, record))
         found = self._decided(plan.program, env, frozenset(untold))
         if found is None:
@@ -114,7 +115,7 @@ class Replay:
         reviewers, rules = _union(deciding), tuple(rule.id for rule in deciding)
         if verdict == "allow" and (held := _held_by_house(record)):
             verdict, reviewers, rules = "review", held, (HOUSE,)
-        return Replayed(verdict, reviewers, rules, spent, self._reproduced(plan, typed, facts, record))
+        return Replayed(verdict, reviewers, rules, spent, self._reproduced(plan, typed, facts, record, env))
 
     def _decided(
         self, program: Program, env: Mapping[str, Any], untold: frozenset[str]
@@ -132,13 +133,19 @@ class Replay:
         return Unreplayable(Why.COUNT, ", ".join(sorted(plan.uncounted)))
 
     def _reproduced(
-        self, plan: _Plan, typed: Any, facts: Mapping[str, Mapping[str, JSON]], record: Recorded
+        self,
+        plan: _Plan,
+        typed: Any,
+        facts: Mapping[str, Mapping[str, JSON]],
+        record: Recorded,
+        env: Mapping[str, Any],
     ) -> bool | None:
         """The test of the rebuilding: the same book on what was rebuilt says what it said then."""
         if plan.earlier is None:
             return None
         program, rebuilt = plan.earlier
-        verdict: str = program.decide(rebuilt.env(typed, facts, record.at)[0]).verdict
+        known = env if rebuilt is None else rebuilt.env(typed, facts, record.at)[0]
+        verdict: str = program.decide(known).verdict
         if verdict == "allow" and _held_by_house(record):
             verdict = "review"
         return verdict == record.verdict
@@ -158,7 +165,7 @@ class Replay:
         old_program = old.programs.get(tool) if old else None
         asked = frozenset(term.path for term in old_program.facts) if old_program else frozenset[str]()
         renamed: dict[str, str] = {}
-        recounted: list[Count] = []
+        other: list[Count] = []
         for term in program.facts:
             if term.origin is not Origin.COUNT:
                 continue
@@ -167,17 +174,28 @@ class Replay:
             if before and before != count.name:
                 renamed[count.name] = before
             elif not before:
-                recounted.append(count)
-        apart = frozenset(renamed) | {count.name for count in recounted}
+                other.append(count)
+        # What a run is counted by is kept with the run only where policy counted by it then.
+        recounted = [count for count in other if self._recount and not count.fact]
+        apart = frozenset(renamed) | {count.name for count in other}
+        alike = old is not None and old.fresh_s == new.fresh_s and not apart and _reads(old_program) == _reads(program)
         return _Plan(
             program=program,
             rebuilt=Rebuilt(program, new.fresh_s, apart=apart),
             asked=asked,
             renamed=renamed,
             recounted=tuple(recounted),
-            uncounted=frozenset() if self._recount else frozenset(count.name for count in recounted),
-            earlier=(old_program, Rebuilt(old_program, old.fresh_s)) if old and old_program else None,
+            uncounted=frozenset(count.name for count in other if count not in recounted),
+            earlier=(old_program, None if alike else Rebuilt(old_program, old.fresh_s))
+            if old and old_program
+            else None,
         )
+
+
+def _reads(program: Program | None) -> set[tuple[str, str, tuple[str, ...]]]:
+    return (
+        {(term.path, term.type.value, term.choices) for term in (*program.args, *program.facts)} if program else set()
+    )
 
 
 def _same_count(count: Count, known: Iterable[Count], asked: frozenset[str]) -> str:
