@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+
 from core.errors import SetupError
+from ledger.database import Database, Ledger
+from ledger.history import decisions, how_many, runs
+from ledger.tables import SYSTEM
+from policies.backtest.recount import Recounts
+from policies.backtest.telling import as_text
+from policies.backtest.trial import backtest
 from policies.book import Book
+
+_WINDOW = timedelta(days=30)
+_MOST = 50_000
+"""Decisions that are tried while somebody waits: about ten seconds."""
 
 
 @dataclass(frozen=True)
@@ -16,16 +29,36 @@ class Compared:
     """What it promises and does not hold, with line and column."""
 
 
-def compared(before: Book | None, new: Book) -> Compared:
-    """Takes about a second for a hundred rules. Without z3 nothing is proved, and promises can't be kept."""
+def compared(before: Book | None, new: Book, tried: Callable[[], str]) -> Compared:
+    """Takes about a second for a hundred rules. Without z3 nothing is proved, and promises can't be kept.
+
+    `tried` tells what the new version would have done to recorded decisions.
+    """
     try:
         from policies.proofs.diff import compare  # z3 is heavy, and an extra
         from policies.proofs.prove import prove
     except SetupError as missing:
         promises = f"{missing.detail} What it promises under 'never' can't be proved."
-        return Compared("unproved", missing.detail, (promises,) if new.never else ())
+        return Compared("unproved", f"{missing.detail}\n{tried()}", (promises,) if new.never else ())
     failed = tuple(str(finding.problem(new.file)) for finding in prove(new) if finding.error)
     if before is None:
         return Compared("looser", "There was no policy before.", failed)
     difference = compare(before, new)
-    return Compared(difference.direction.value, difference.as_text(), failed)
+    return Compared(difference.direction.value, f"{difference.as_text()}\n{tried()}", failed)
+
+
+def last_month(database: Database, new: Book, earlier: Sequence[Book]) -> str:
+    """What the new version would have decided on the newest recorded decisions, in a few lines."""
+
+    def work(ledger: Ledger) -> str:
+        kind, since = new.vocabulary.kind, ledger.now - _WINDOW
+        total = how_many(ledger.session, kind, since=since)
+        if total > _MOST:
+            return f"{total:,} decisions of {_WINDOW.days} days: too many to try here. Run countersign policy backtest."
+        if not total:
+            return "There are no recorded decisions to try it on."
+        recounts = Recounts(lambda tools, after: runs(ledger.session, tools, since=after), since)
+        records = decisions(ledger.session, kind, since=since)
+        return as_text(backtest(records, new, earlier=earlier, recount=recounts.of))
+
+    return database.transact(SYSTEM, work, writes=False)

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from policies.problems import PolicyRefused
 from policies.shelf import BookJudge
 from policies.succession import Standing, misfits
 from policies.vocabulary import Vocabulary
-from serving.comparing import Compared, compared
+from serving.comparing import Compared, compared, last_month
 
 log = logging.getLogger("countersign.policy")
 
@@ -184,7 +185,9 @@ class PolicyOffice:
         """Proofs take a while, so they are made once for each pair, in a thread."""
         pair = (kind, before.digest if before else "", book.digest)
         if pair not in self._compared:
-            self._compared[pair] = await asyncio.to_thread(compared, before, book)
+            earlier = [each.book for each in self.judge.versions(kind)]
+            tried = partial(last_month, self._database, book, earlier)
+            self._compared[pair] = await asyncio.to_thread(compared, before, book, tried)
         return self._compared[pair]
 
     def _wanted(self, ledger: Ledger, change: Mapping[str, JSON]) -> _Wanted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from policies.backtest.trial import backtest as tried
 from policies.book import Book, read_book
 from policies.commands import asking
 from policies.coverage import Coverage, coverage
+from policies.problems import PolicyRefused
 from policies.vocabulary import Vocabulary
 from serving.commands.ledger_access import opened
 
@@ -107,10 +108,10 @@ def on_record(
     until: datetime | None = None,
 ) -> Backtest:
     """Reads the ledger in one transaction, so that all of it is of one moment, also beside a server."""
-    earlier = [*old, *_installed(vocabulary)]
 
     def work(ledger: Ledger) -> Backtest:
         session, name = ledger.session, vocabulary.kind
+        earlier = [*old, *_installed(vocabulary), *_published(ledger, vocabulary)]
         recounts = Recounts(lambda tools, after: runs(session, tools, since=after), since)
         with _progress(how_many(session, name, since=since, until=until)) as step:
             records = decisions(session, name, since=since, until=until)
@@ -128,6 +129,13 @@ def covered_by_records(book: Book, data: Path) -> Coverage:
 
     with opened(data) as database:
         return database.transact(SYSTEM, work, writes=False)
+
+
+def _published(ledger: Ledger, vocabulary: Vocabulary) -> Iterator[Book]:
+    """The versions that this ledger holds. One that does not load any more decided then, and explains nothing now."""
+    for row in ledger.policies.published(vocabulary.kind):
+        with suppress(PolicyRefused):
+            yield read_book((f"{row.kind} {row.version}", row.text), vocabulary)
 
 
 def _installed(vocabulary: Vocabulary) -> list[Book]:
