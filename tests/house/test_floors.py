@@ -13,9 +13,8 @@ import pytest
 
 from tests.support.repository import files, floors, imports, kinds, modules, read, slice_of, tree
 
-BUSINESS = re.compile(
-    r"refund|returns(?! trigger)|_return_|store.?credit|parcel", re.IGNORECASE
-)  # "RETURNS trigger" is SQL
+# "RETURNS trigger" is SQL.
+BUSINESS = re.compile(r"refund|returns(?! trigger)|_return_|store.?credit|parcel", re.IGNORECASE)
 LISTS = {Path("core/console.py"), Path("evals/command.py")}
 """Lists of commands and of suites: they name what belongs to a kind, and import it when it is called."""
 
