@@ -18,6 +18,7 @@ from core.clock import SystemClock
 from engine.executor import Executor
 from engine.gate import Gate
 from engine.journal import Journal
+from engine.provenance import Told
 from engine.rates import RateCard
 from engine.stream import Stream
 from graphs.kind import Outside
@@ -88,7 +89,8 @@ class Counter:
             )
             for _ in range(effects)
         ]
-        rulings = await self._gate.propose(_WORKSPACE, case, actions, self._payload)
+        told = Told.of(self._payload, frozenset({"customer_id"}), ())  # the channel answers for who it is
+        rulings = await self._gate.propose(_WORKSPACE, case, actions, self._payload, told=lambda: told)
         return [ruling.action_id for ruling in rulings]
 
     def close(self) -> None:
