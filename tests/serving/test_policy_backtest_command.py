@@ -7,13 +7,16 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from core.settings import Settings
 from graphs.catalog import book_of
-from tests.serving.live import typed
+from ledger.history import decisions
+from tests.serving.live import living, typed
 from tests.support.decided_world import decided_world, shipped
 from tests.support.folders import quick_folder
 
@@ -165,6 +168,47 @@ def test_a_trial_can_be_a_page_too(past: Past, tmp_path: Path) -> None:
     refused = typed("policy", "backtest", past.looser, "--data", past.folder, "--html", tmp_path / "no" / "where.html")
     assert refused.code == 2
     assert "can't be written" in refused.err
+
+
+async def test_what_people_said_is_told_to_the_end_of_their_edits() -> None:
+    """Approved, refused, made smaller and paid, made smaller and refused, nobody came: each as the ledger tells it."""
+    with quick_folder() as folder:
+        async with living(Settings(data=folder)) as live:
+            asked = [await live.waiting(await live.dear()) for _ in range(5)]
+            reviews = [detail["approval"]["id"] for _, detail in asked]
+
+            async def vote(person: str, review: str, choice: str, **more: object) -> str:
+                async with live.as_(person) as http:
+                    seen = (await http.get(f"/approvals/{review}")).json()["seen"]
+                    body = {"choice": choice, "seen": seen, "dwell_s": 90, "reason_code": "because", **more}
+                    answer = await http.post(f"/approvals/{review}/decide", json=body)
+                    assert answer.status_code == 200, answer.text
+                    return str(answer.json()["approval"])
+
+            def less(place: int, cents: int) -> dict[str, object]:
+                args = asked[place][1]["args"]
+                minor = args["amount"]["amount_minor"] - cents
+                return {"args": {**args, "amount": {**args["amount"], "amount_minor": minor}}}
+
+            await vote("rita", reviews[0], "approve")
+            await vote("rita", reviews[1], "reject")
+            await vote("sam", await vote("rita", reviews[2], "edit", **less(2, 5_000)), "approve")
+            following = await vote("rita", reviews[3], "edit", **less(3, 1))
+            assert following != reviews[3]
+            await vote("sam", following, "reject")
+            await live.house.settled("default", {case["case"]["id"] for case, _ in asked})
+            live.house.database.clock.advance(timedelta(days=1))  # type: ignore[attr-defined]
+            await live.house.sweeper.sweep()
+            read = await live.house.database.read("default", lambda ledger: list(decisions(ledger.session, "returns")))
+    by_review = {each.case_id: each for each in read if each.asked and each.tool == "refunds.create"}
+    told = [by_review[case["case"]["id"]].asked[0] for case, _ in asked]
+    assert [each.status for each in told] == ["approved", "rejected", "edited", "edited", "expired"]
+    assert [each.ended for each in told] == ["approved", "rejected", "approved", "rejected", "expired"]
+    whole = by_review[asked[0][0]["case"]["id"]].args["amount"]["amount_minor"]
+    amounts = [whole - each.edited_args["amount"]["amount_minor"] if each.edited_args else None for each in told]
+    assert amounts == [None, None, 5_000, 1, None]
+    assert [[vote.dwell_s for vote in each.votes] for each in told] == [[90], [90], [90], [90], []]
+    assert len({each.action_id for each in read}) == len(read)
 
 
 def test_what_was_decided_counts_for_coverage(past: Past, tmp_path: Path) -> None:
