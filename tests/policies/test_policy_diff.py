@@ -206,6 +206,31 @@ def test_two_groups_that_become_one_lose_a_seat(read: Read, text: str) -> None:
     assert "was review by desk and boss (RF-05), becomes review by boss (RF-05)" in looser.as_text()
 
 
+def test_two_groups_that_become_one_under_another_name_lose_a_seat_too(read: Read, text: str) -> None:
+    boss = "  boss: {role: returns_reviewer, within: 4 hours}\n"
+    old = change(
+        text, ("  desk: {role", f"{boss}  desk: {{role"), ("review by desk and finance", "review by desk and boss")
+    )
+    new = change(old, ("review by desk and boss", "review by crew"), ("by desk", "by crew"), ("  desk:", "  crew:"))
+    looser = compare(read(old), read(new))
+    assert looser.direction is Direction.LOOSER
+    assert "becomes review by crew" in looser.as_text()
+
+
+def test_amounts_that_can_not_be_compared_make_no_lower_limit_looser(read: Read, text: str) -> None:
+    """With another currency in `order.left` the rule could not be told; below the lower limit it says review."""
+    old = change(text, ("args.amount > $auto or", "args.amount > $auto or order.left + args.amount > $cap or"))
+    tighter = compare(read(old), read(change(old, ("auto: [150 USD", "auto: [100 USD"))))
+    assert tighter.direction is Direction.TIGHTER, tighter.as_text()
+    assert tighter.tools["refund"].unknown is not None
+
+
+def test_a_count_that_means_something_else_leaves_its_tools_without_a_proof(read: Read, text: str) -> None:
+    difference = compare(read(text), read(change(text, ("window: 30 days", "window: 60 days"))))
+    assert "in 60 days" in difference.tools["refund"].unproved
+    assert set(difference.tools) == {"refund"}
+
+
 def test_a_rule_whose_people_others_ask_anyway_is_no_loss(read: Read, text: str) -> None:
     rule = (
         "- {id: RF-06, tools: [refund], decide: review by finance, when: customer.refunds >= 5, reason: x, cite: y}\n"

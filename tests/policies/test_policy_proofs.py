@@ -117,6 +117,7 @@ def test_a_rule_that_others_cover_is_a_remark_that_names_them(
     [
         ("not order.owned or order.days > 300", "deny"),
         ("agent.paid + args.amount > 900 USD", "review by desk"),  # RF-03 asks other people
+        ("agent.paid + args.amount > 900 USD", "review by finance and desk"),
         ("args.amount <= 200 USD and order.owned", "allow"),
     ],
 )
