@@ -13,9 +13,10 @@ function's namespace: nothing that is written in a policy file is ever read as P
 from __future__ import annotations
 
 import ast
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any, TypeVar, assert_never
 
 from core.money import Money
@@ -64,6 +65,13 @@ class _Missing:
 
 
 _MISSING = _Missing()
+_LONG = 20
+"""Terms of a sum that Python may nest: it compiles no tree as deep as the longest condition is long."""
+
+
+def _added(*terms: Any) -> Any:
+    return reduce(operator.add, terms)
+
 
 _COMPARISONS: dict[Op, tuple[ast.cmpop, ast.cmpop]] = {
     Op.EQ: (ast.Eq(), ast.NotEq()),
@@ -76,7 +84,7 @@ _COMPARISONS: dict[Op, tuple[ast.cmpop, ast.cmpop]] = {
 """Each operator as it stands, and its opposite."""
 
 _IS, _IS_NOT, _IN, _NOT_IN, _AND, _OR = ast.Is(), ast.IsNot(), ast.In(), ast.NotIn(), ast.And(), ast.Or()
-_LOAD, _STORE = ast.Load(), ast.Store()
+_ADD, _LOAD, _STORE = ast.Add(), ast.Load(), ast.Store()
 
 _T = TypeVar("_T", bound=ast.AST)
 
@@ -125,7 +133,7 @@ class _Writer:
     """Collects what the rules read while it writes them; the reads come before them, each once."""
 
     def __init__(self) -> None:
-        self.namespace: dict[str, Any] = {"missing": _MISSING, "__builtins__": {}}
+        self.namespace: dict[str, Any] = {"missing": _MISSING, "added": _added, "__builtins__": {}}
         self.locals: dict[str, str] = {}
         """Path to the local name of its value; of an amount of money, its minor units."""
         self.amounts: dict[str, _Amounts] = {}
@@ -188,12 +196,12 @@ class _Writer:
             case Const(value):
                 return self.fixed({value.currency: value}, lead) if isinstance(value, Money) else self.constant(value)
             case Plus(terms, kind):
-                total: ast.expr | None = _Node.Constant(0) if kind is FactType.DECIMAL else None
-                for term in terms:  # a sum of decimals is rounded as Python's sum() rounds it: from 0 on
-                    found = self.operand(term, lead)
-                    total = found if total is None else _Node.BinOp(total, ast.Add(), found)
-                assert total is not None
-                return total
+                parts = [self.operand(term, lead) for term in terms]
+                if kind is FactType.DECIMAL:  # rounded as Python's sum() rounds, which begins with 0
+                    parts.insert(0, _Node.Constant(0))
+                if len(parts) > _LONG:
+                    return _Node.Call(_name("added"), parts, [])
+                return reduce(lambda total, part: _Node.BinOp(total, _ADD, part), parts)
             case _:
                 assert_never(operand)
 

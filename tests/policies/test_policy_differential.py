@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.decisions import Contest
 from benchmarks.rivals.expressions import Cel
 from benchmarks.rivals.language import Inexpressible
+from core.money import Money
 from policies.book import Book, load_book
 from policies.clauses import Rule
 from policies.conditions import asks_whether_known, paths
@@ -26,7 +28,7 @@ from policies.proofs.domain import Domain
 from policies.proofs.encode import Encoding
 from policies.proofs.logic import Logic
 from policies.reference import evaluate, why_open
-from tests.support.books import TOOL, books, situation, vocabulary
+from tests.support.books import HEAD, TOOL, books, clause, situation, vocabulary
 
 WORDS = vocabulary()
 SITUATIONS: tuple[tuple[tuple[str, ...], float], ...] = (
@@ -168,6 +170,25 @@ def test_what_is_settled_stays_so_when_the_missing_facts_come_in(text: str, seed
                 assert evaluate(condition, filled) is settled
             elif settled is None and all(env[path] is not None for path in paths(condition)):
                 assert any("in " in reason for reason in reasons)  # only a currency can be in the way
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        "order.days" + " + 1" * 990 + " == 992",
+        "args.amount" + " + 1 EUR" * 490 + " == 491 EUR",
+        " and ".join(["order.days==2"] * 220),
+        " or ".join(["order.days!=2"] * 220),
+        "(not " * 15 + "order.days != 2" + ")" * 15,
+        f"order.days in [{', '.join(str(each) for each in range(800))}]",
+    ],
+)
+def test_the_longest_conditions_are_run_as_any(long: str) -> None:
+    program = loaded(HEAD + clause(0, "allow", [long])).program(TOOL)
+    env = program.blank | {"order.days": 2, "args.amount": Money.of(1, "EUR")}
+
+    assert outcome(program.decide(env)) == outcome(program.naive(env, evaluate))
+    assert outcome(program.decide(program.blank)) == outcome(program.naive(program.blank, evaluate))
 
 
 def _some(book: Book, path: str) -> Any:

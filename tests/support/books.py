@@ -64,7 +64,7 @@ _FACTS = {
     "photo.least": FactType.DECIMAL,
 }
 
-_HEAD = """\
+HEAD = """\
 policy: nobody's
 version: '1'
 owner: chance@shop.example
@@ -179,7 +179,7 @@ any_condition = st.one_of(*(conditions(currency) for currency in ("USD", "EUR", 
 # Books as text
 
 
-def _clause(number: int, decide: str, when: list[str], unless: str, monitor: bool) -> str:
+def clause(number: int, decide: str, when: list[str], unless: str = "", monitor: bool = False) -> str:
     lines = [f"- id: R{number}", f"  tools: [{TOOL}]", f"  decide: {decide}", "  reason: Because.", "  cite: '1'"]
     lines += ["  mode: monitor"] if monitor else []
     lines += ["  when:", *(f"  - |\n{_deeper(part)}" for part in when)] if when else []
@@ -203,7 +203,7 @@ _clauses = st.tuples(
 def books(least: int, most: int) -> Texts:
     """Of so many rules for one tool."""
     return st.lists(_clauses, min_size=least, max_size=most).map(
-        lambda clauses: _HEAD + "\n".join(_clause(number, *clause) for number, clause in enumerate(clauses)) + "\n"
+        lambda clauses: HEAD + "\n".join(clause(number, *each) for number, each in enumerate(clauses)) + "\n"
     )
 
 
