@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from textwrap import wrap
 
 from core.money import Money, exponent
 from policies.backtest.figures import Figure
 from policies.backtest.outcome import Backtest
 from policies.backtest.tally import Changed
 
+_WIDTH = 100
 VERDICTS = ("allow", "review", "deny")
 METHOD = (
     "Each decision was judged again as of its own moment, on the facts that it had. The dates on which the new "
@@ -58,6 +60,8 @@ def share(part: int, whole: int) -> str:
 def replayable(found: Backtest) -> str:
     part = share(found.replayed, found.decisions)
     said = f"{found.replayed:,} of {found.decisions:,} decisions could be replayed ({part})"
+    if found.left_out:
+        said += ", and the figures are of those"
     if not found.compared:
         return f"{said}. The book that decided is not at hand: give it with --old."
     if found.reproduced == found.compared:
@@ -68,7 +72,7 @@ def replayable(found: Backtest) -> str:
 
 def nothing_changed(found: Backtest) -> str:
     """What no change at all allows to say: the exact upper limit of a Poisson number of which none was seen."""
-    return f"No verdict changes. In {found.cases:,} cases, up to 3.7 that change could have been missed by chance."
+    return f"No verdict changes. In {found.cases:,} other cases of this kind, up to 3.7 still could (95%)."
 
 
 def as_text(found: Backtest) -> str:
@@ -97,8 +101,8 @@ def _lines(found: Backtest) -> Iterator[str]:
     yield from _largest(found)
     yield from _left_out(found)
     yield ""
-    yield METHOD
-    yield LIMITS[0]
+    yield from wrap(METHOD, _WIDTH)
+    yield from wrap(LIMITS[0], _WIDTH)
 
 
 def _matrix(found: Backtest) -> Iterator[str]:

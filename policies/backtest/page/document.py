@@ -34,7 +34,7 @@ th, td { text-align: left; padding: 6px 14px 6px 0; border-bottom: 1px solid var
 th { color: var(--dim); font-weight: 500; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 code, pre { font: 12.5px/1.5 ui-monospace, SFMono-Regular, Menlo, monospace; }
-code { overflow-wrap: anywhere; }
+code { overflow-wrap: anywhere; } td code { overflow-wrap: break-word; }
 .sides { display: grid; grid-template-columns: 1fr 1fr; gap: 0; border: 1px solid var(--line); border-radius: 8px;
   margin: 0 0 14px; background: var(--card); overflow: hidden; break-inside: avoid; }
 .sides > b { grid-column: 1 / 3; padding: 8px 12px; border-bottom: 1px solid var(--line); font-weight: 600; }
