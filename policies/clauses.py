@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from typing import Literal
@@ -79,6 +79,7 @@ class InForce:
 
     since: date
     until: date | None
+    at: At = field(default=At(1, 1), compare=False)
 
     def covers(self, day: date) -> bool:
         return self.since <= day and (self.until is None or day <= self.until)

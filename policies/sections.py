@@ -56,7 +56,7 @@ def read_in_force(book: Fields) -> InForce | None:
     since, until = dates.read("from", day), dates.read("to", day)
     if since and until and until < since:
         dates.say(dates.table.entries["to"].value.at, f"'to' ({until}) is before 'from' ({since})", "Swap them.")
-    return InForce(since, until) if since else None
+    return InForce(since, until, dates.table.at) if since else None
 
 
 def read_limits(book: Fields, names: Names) -> None:

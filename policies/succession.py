@@ -39,6 +39,20 @@ def standing_at(versions: Sequence[Standing], moment: datetime) -> Standing | No
     return max(reversed(begun), key=lambda each: each.begins) if begun else None
 
 
+def clashes(books: Sequence[Book]) -> list[tuple[Book, str]]:
+    """Of files for one kind that lie side by side: those whose dates overlap others, or leave a gap, and why."""
+    found, earlier = [], list[Standing]()
+    for book in sorted(books, key=lambda each: each.in_force.since):
+        standing = Standing.of(book)
+        same = [each.book for each in earlier if each.begins == standing.begins and each.book.digest != book.digest]
+        if same:
+            found.append((book, f"it begins on the same day as {same[0].file}: both would be in force"))
+        else:
+            found += [(book, why) for why in misfits(book, earlier, standing.begins)]
+        earlier.append(standing)
+    return found
+
+
 def misfits(new: Book, published: Sequence[Standing], now: datetime) -> list[str]:
     """What is wrong with a version's place in time, in words; empty if nothing is.
 
