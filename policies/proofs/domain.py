@@ -125,11 +125,16 @@ class _Field:
 
 
 def _count(term: Term, count: Count, fields: Mapping[str, _Field]) -> Slot:
-    """The ledger always tells a count; a sum where the action has such an amount itself, and in its currency."""
+    """The ledger always tells a count; a sum where the action has such an amount itself, and in its currency.
+
+    What it counts by a fact may be missing as the fact may.
+    """
+    missing = (term.path,) if count.fact else ()
     if count.measure == "count":
-        return Slot(term, low=0)
+        return Slot(term, missing, low=0)
     summed = fields[count.path]
-    return Slot(term, summed.guards, 0 if summed.low is not None and summed.low >= 0 else None, sum_of=count.path)
+    least = 0 if summed.low is not None and summed.low >= 0 else None
+    return Slot(term, (*missing, *summed.guards), least, sum_of=count.path)
 
 
 def _fields(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from core.money import Money
 from core.verdicts import FactType, FactValue
-from policies.book import Book, load_book
+from policies.book import Book, load_book, read_book
 from policies.conditions import Condition, paths
 from policies.document import Scalar
 from policies.lexer import tokens
@@ -182,3 +182,12 @@ def test_vocabulary_and_domain_name_the_same_arguments(words: Vocabulary, book: 
     assert slots["args.transfer.method"].guards == ("args.transfer",)
     assert slots["args.weight"].guards == ("args.weight",)
     assert (slots["args.note.length"].low, slots["args.note.length"].high) == (0, 500)
+
+
+def test_a_count_by_a_fact_may_be_missing_and_others_never_are(book_text: str, words: Vocabulary) -> None:
+    by_fact = book_text.replace("{count: refund, per: customer,", "{count: refund, per: order.country,")
+    for text, guards in ((book_text, ()), (by_fact, ("customer.refunds",))):
+        book = read_book(("small.yaml", text), words)
+        slots = Domain.of("refund", ["customer.refunds", "agent.paid"], [book]).slots
+        assert slots["customer.refunds"].guards == guards
+        assert slots["agent.paid"].guards == ()
