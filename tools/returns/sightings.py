@@ -173,8 +173,8 @@ SIGHTINGS: tuple[Sighting, ...] = (
     of_the_order(
         "order.card",
         T,
-        "The means of payment, as its provider names it; the same for everybody who pays with it.",
-        lambda order, _: order.payment_fingerprint or None,
+        "The means of payment as its provider names it, whoever pays with it; the customer where it has no name.",
+        lambda order, _: order.payment_fingerprint or order.customer_id,
     ),
     of_the_order("order.gift", B, "A gift: the customer may not be the payer.", lambda order, _: order.gift),
     told("return.exists", B, "The shop knows the return that the action names.", _return_exists, OF_RETURN),
@@ -301,8 +301,8 @@ SIGHTINGS: tuple[Sighting, ...] = (
     of_the_customer(
         "customer.address",
         T,
-        "Where the customer lives, without case, signs and spaces: one name for one place.",
-        lambda customer, _: f"{_place(customer.address)}/{customer.country}" if customer.address else None,
+        "Where the customer lives, without case, signs and spaces; the customer where there is no address.",
+        lambda customer, _: f"{_place(customer.address) or customer.customer_id}/{customer.country}",
     ),
     of_the_customer("customer.tier", T, "Such as standard, plus or vip.", lambda customer, _: customer.tier),
     told(
