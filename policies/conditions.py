@@ -1,4 +1,4 @@
-"""The conditions of a policy as a typed tree. One tree, several back ends: closures, the reference, proofs.
+"""The conditions of a policy as a typed tree. One tree, three back ends: compiled code, the reference, proofs.
 
 Every node knows its place in the file. Types were checked when the tree was made, so a back end only
 meets what can differ from one action to the next: a fact that is missing, and currencies.
