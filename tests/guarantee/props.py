@@ -59,16 +59,18 @@ POLICIES = {
     "a book that allows again": (("decide: deny\n  when: args.amount <=", "decide: allow\n  when: args.amount <="),),
 }
 FAULTS = (
-    ("gift.pay", Fault.TIMEOUT_AFTER),
-    ("gift.pay", Fault.TIMEOUT_BEFORE),
-    ("gift.pay", Fault.ERROR),
-    ("gift.pay", Fault.LATE),
-    ("gift.pay", Fault.SLOW),
-    ("account.read", Fault.SLOW),
-    ("account.read", Fault.ERROR),
-    ("letter.send", Fault.TIMEOUT_AFTER),
-    ("parcel.send", Fault.TIMEOUT_AFTER),
+    ("gift.pay", Fault.TIMEOUT_AFTER, 1),
+    ("gift.pay", Fault.TIMEOUT_BEFORE, 1),
+    ("gift.pay", Fault.ERROR, 1),
+    ("gift.pay", Fault.ERROR, 4),
+    ("gift.pay", Fault.LATE, 1),
+    ("gift.pay", Fault.SLOW, 2),
+    ("account.read", Fault.SLOW, 2),
+    ("account.read", Fault.ERROR, 1),
+    ("letter.send", Fault.TIMEOUT_AFTER, 1),
+    ("parcel.send", Fault.TIMEOUT_AFTER, 1),
 )
+"""What strikes the provider, and how often."""
 POINTS = ("gift.pay:before", "gift.pay:after", "note.write:after", "letter.send:after", "saver+1", "saver+3", "saver+8")
 REFUSALS = {
     "You proposed": "its proposer",

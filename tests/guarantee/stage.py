@@ -37,7 +37,9 @@ from tests.support.till_kind import BOOK
 T = TypeVar("T")
 
 HURRY = 50
-ENGINE = EngineSettings(sweep_s=3600, lease_s=30)
+PATIENCE_S = 20
+"""How long somebody may wait for another one before the sweeper comes by: 0.4 s of real time."""
+ENGINE = EngineSettings(sweep_s=3600, lease_s=1)
 STAFF = {name: frozenset(roles) for name, roles in PEOPLE.items()} | {"sue": frozenset({"clerk", "boss", "operator"})}
 """Sue opens cases, and is asked of others."""
 
@@ -155,11 +157,12 @@ class Stage:
         }
 
     async def calm(self) -> None:
-        """Until nothing moves by itself. Who waits for a dead worker is helped as the sweeper does it."""
-        dead = sum(self.crashes.died.values())
+        """Until nothing moves by itself. Who waits for a dead worker waits in the house's time, and is helped by its
+        sweeper."""
         while others := self._others():
-            _, waiting = await asyncio.wait(others, timeout=5)
-            if waiting and (dead or sum(self.crashes.died.values()) > dead):
+            _, waiting = await asyncio.wait(others, timeout=PATIENCE_S)
+            if waiting:
+                self.clock.advance(timedelta(seconds=2 * PATIENCE_S))
                 await self.till.house.sweeper.sweep()
 
     async def steady(self) -> None:

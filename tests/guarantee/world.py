@@ -41,9 +41,9 @@ class Everybody(People):
         self._do(self.stage.set_balance(account, amount))
 
     @rule(faults=st.lists(st.sampled_from(FAULTS), max_size=2), deaf=st.booleans())
-    def provider_fails(self, faults: list[tuple[str, Fault]], deaf: bool) -> None:
+    def provider_fails(self, faults: list[tuple[str, Fault, int]], deaf: bool) -> None:
         """Deaf: it can't even be asked what it did."""
-        planned = [PlannedFault(operation=operation, fault=fault) for operation, fault in faults]
+        planned = [PlannedFault(operation=name, fault=fault, times=times) for name, fault, times in faults]
         planned += [PlannedFault(operation="find", fault=Fault.ERROR, times=1000)] if deaf else []
         self.stage.till.shop.faults = Faults.script(planned)
 
@@ -73,11 +73,40 @@ class Everybody(People):
                 EVENTS[f"policy: {change}"] += 1
                 return
 
+    # between the approval and the run
+
     @rule(change=st.sampled_from(sorted(POLICIES)), review=ANY)
     def policy_changes_for_the_approved(self, change: str, review: int) -> None:
-        """Between the approval and the run."""
         self.approve_to_the_end(review=review, hold=True)
         self.policy_changes(change=change)
+        self.let_all_go()
+
+    @rule(review=ANY, who=ANY, left=st.booleans())
+    def somebody_who_approved_is_no_reviewer_any_more(self, review: int, who: int, left: bool) -> None:
+        found = self._waiting(review)
+        self.approve_to_the_end(review=review, hold=True)
+        if votes := self._do(self._votes(found.id)):
+            name = votes[who % len(votes)].person
+            if left:
+                self.leave(name=name)
+            else:
+                self.change_roles(name=name, roles=set())
+        self.let_all_go()
+        self.everybody_is_back()
+
+    @rule(review=ANY, amount=st.sampled_from(("55.00", "500.00")))
+    def facts_move_for_the_approved(self, review: int, amount: str) -> None:
+        self.approve_to_the_end(review=review, hold=True)
+        self.balance_moves(account="acc_1", amount=amount)
+        self.let_all_go()
+
+    @rule(review=ANY)
+    def the_day_is_spent_before_the_approved_runs(self, review: int) -> None:
+        """What came up since was no reason when it was approved."""
+        self.approve_to_the_end(review=review, hold=True)
+        case = self.stage.cases[-1]
+        customer = self._do(self.stage.till.case(case)).subject
+        self._do(self.stage.submit(*[[pay("50.00", "acc_2")]] * 8, customer=customer))
         self.let_all_go()
 
     @rule(
