@@ -26,6 +26,7 @@ _MOST_EDITS = 50
 class Voted(NamedTuple):
     roles: Sequence[str]
     dwell_s: int
+    at: datetime
 
 
 class Asked(NamedTuple):
@@ -105,7 +106,7 @@ _REVIEWS: Prepared[ReviewRow] = Prepared(
     .order_by(col(ReviewRow.opened_at), col(ReviewRow.id))
 )
 _VOTES: Prepared[Any] = Prepared(
-    select(_V.review_id, _V.roles, _V.dwell_s)
+    select(_V.review_id, _V.roles, _V.dwell_s, _V.at)
     .where(_V.review_id.in_(bindparam("reviews", expanding=True)))
     .order_by(_V.id)
 )
@@ -164,8 +165,8 @@ def _asked(session: Session, actions: Sequence[str]) -> dict[str, list[Asked]]:
         frontier = [row.edited_to for found in more.values() for row in found if row.edited_to]
     reviews = [row.id for found in rows.values() for row in found]
     votes: dict[str, list[Voted]] = {}
-    for review_id, roles, dwell_s in _VOTES.all(session, reviews=reviews) if reviews else ():
-        votes.setdefault(review_id, []).append(Voted(roles, dwell_s))
+    for review_id, *vote in _VOTES.all(session, reviews=reviews) if reviews else ():
+        votes.setdefault(review_id, []).append(Voted._make(vote))
     ends = {row.id: _end(row, edits) for found in rows.values() for row in found}
     wanted = sorted({action for action, _ in ends.values() if action})
     args = dict(_ARGS.all(session, actions=wanted)) if wanted else {}

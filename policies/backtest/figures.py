@@ -142,7 +142,7 @@ def _late(sums: Sums[Key]) -> list[_Wanted]:
             for group in groups
         )
 
-    about = f"{sums['expired',]:.0f} were recorded"
+    about = f"{sums['missed',]:.0f} were recorded"
     then, now = expected(sums, "then"), expected(sums, "now")
     return [_Wanted("deadlines missed", "reviews", Quantity(change, each), then, now, about)]
 

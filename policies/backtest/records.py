@@ -21,6 +21,9 @@ class Vote(Protocol):
         """Seconds that the person had it before them; 0 where nobody measured."""
         ...
 
+    @property
+    def at(self) -> datetime: ...
+
 
 class Asked(Protocol):
     """One time that people were asked about an action."""

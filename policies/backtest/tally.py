@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from core.actions import ToolSpec
+from core.actions import JSON, ToolSpec
 from core.money import Money
 from core.states import ReviewStatus
 from core.verdicts import ReviewerSet
@@ -118,18 +118,23 @@ class Tally:
                 if group and vote.dwell_s > 0:
                     sums["votes", group] += 1
                     sums["dwell", group] += vote.dwell_s
-            self._fate(sums, asked, together(groups))
+            self._fate(sums, asked)
 
-    def _fate(self, sums: Sums[Key], asked: Asked, groups: str) -> None:
-        expired = asked.status == ReviewStatus.EXPIRED
-        sums["expired",] += expired
-        if not expired and (asked.status not in _DECIDED or asked.decided_at is None):
+    def _fate(self, sums: Sums[Key], asked: Asked) -> None:
+        """Late is who let it expire, and who had to give it to others."""
+        first = {str((each.get("stands_for") or [each["group"]])[0]): each for each in asked.reviewers}
+        groups, late = together(first), any(each.get("stands_for") for each in asked.reviewers)
+        late = late or asked.status == ReviewStatus.EXPIRED
+        sums["missed",] += late
+        if not late and (asked.status not in _DECIDED or asked.decided_at is None):
             return  # still open, or taken back: nobody knows how long it would have taken
         sums["fate", groups] += 1
-        sums["late then", groups] += expired
-        within = [self.new.reviewers[name].within_s for name in groups.split(" and ") if name in self.new.reviewers]
-        took = (asked.decided_at or asked.opened_at) - asked.opened_at
-        sums["late now", groups] += expired or bool(within and took > timedelta(seconds=min(within)))
+        sums["late then", groups] += late
+        sums["late now", groups] += late or any(
+            _took(asked, each) > timedelta(seconds=self.new.reviewers[name].within_s)
+            for name, each in first.items()
+            if name in self.new.reviewers
+        )
 
     def _money(self, sums: Sums[Key], record: Recorded, now: Replayed, answer: str) -> None:
         if now.spent is None:
@@ -152,6 +157,14 @@ class Tally:
                 case.sums["alone then",] = not case.asked_then
                 case.sums["alone now",] = not case.asked_now
         return [case.sums for case in self.cases.values()]
+
+
+def _took(asked: Asked, group: Mapping[str, JSON]) -> timedelta:
+    """Until the last of its people voted; until the end where it came without all of them."""
+    ats = sorted(vote.at for vote in asked.votes if group["role"] in vote.roles)
+    seats = int(group["people"])
+    end = ats[seats - 1] if len(ats) >= seats else asked.decided_at or asked.opened_at
+    return end - asked.opened_at
 
 
 def _enforced(record: Recorded) -> list[str]:

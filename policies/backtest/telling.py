@@ -22,6 +22,7 @@ LIMITS = (
     "was done come out otherwise. What people changed an action to is not judged again; it was theirs.",
     "Intervals are of 95%, by cases: what as much other traffic of this kind could come to, were it like this one. "
     "Where fewer than ten cases change they are too narrow. They say nothing of how traffic changes.",
+    "Deadlines are held against how long people took. Who was late is taken to be late again, also with more time.",
     "People's answers were given under the policy of then, by people who knew that somebody decides.",
 )
 INTERVALS = (

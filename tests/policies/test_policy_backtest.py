@@ -277,7 +277,7 @@ def book_source(book: Book) -> str:
 def asked(status: str, minutes: int, group: str = "desk", dwell: int = 120, args: Any = None) -> Asked:
     role = {"desk": "returns_reviewer", "finance": "finance_controller"}[group]
     by = [{"group": group, "role": role, "people": 1, "within_s": 14_400, "if_late": "deny"}]
-    votes = [] if status == "expired" else [Voted([role], dwell)]
+    votes = [] if status == "expired" else [Voted([role], dwell, NOW + timedelta(minutes=minutes))]
     return Asked(status, by, NOW, NOW + timedelta(minutes=minutes), votes, status, args)
 
 
@@ -334,6 +334,29 @@ def test_deadlines_are_held_against_how_long_people_took(past: Past) -> None:
     late = next(each for each in found.figures if each.name == "deadlines missed")
     assert (late.then, late.now) == pytest.approx((1, 3))
     assert late.about == "1 were recorded"
+
+
+def test_who_gave_it_to_others_was_late_and_who_waited_for_others_was_not(past: Past) -> None:
+    group = {"group": "desk", "role": "returns_reviewer", "people": 1, "within_s": 14_400}
+    finance = {"group": "finance", "role": "finance_controller", "people": 2, "within_s": 86_400}
+    lead = {**group, "group": "lead", "role": "lead", "stands_for": ["desk"]}
+    votes = [Voted([role], 60, NOW + timedelta(hours=hours)) for role, hours in (
+        ("returns_reviewer", 1), ("finance_controller", 9), ("finance_controller", 10))]  # fmt: skip
+    end = NOW + timedelta(hours=10)
+    both = Asked("approved", [group, finance], NOW, end, votes, "approved", None)
+    handed = Asked("approved", [lead, finance], NOW, end, votes, "approved", None)
+    records = [waited(past, f"case_{n}", 60_000, each) for n, each in enumerate((both, handed))]
+    records = [each._replace(body={**each.body, "reviewers": [group, finance]}) for each in records]
+    late = next(
+        each for each in backtest(records, past.book, earlier=[past.book]).figures if each.name == "deadlines missed"
+    )
+    assert late.about == "1 were recorded"
+    assert late.change == 0
+    hurried = returns_book(("people: 2, within: 1 day", "people: 2, within: 8 hours"))
+    late = next(
+        each for each in backtest(records, hurried, earlier=[past.book]).figures if each.name == "deadlines missed"
+    )
+    assert late.change > 0
 
 
 def test_what_it_says_covers_what_comes_of_it(past: Past) -> None:
