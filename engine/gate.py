@@ -17,7 +17,7 @@ from core.states import ReviewStatus
 from core.verdicts import Allow, Deny, Fact, Review, ReviewerSet, Verdict
 from engine.counts import counted, remembered
 from engine.journal import Journal, Note
-from engine.labels import Labels
+from engine.labels import ARGS, Labels
 from engine.model_use import ModelUse
 from engine.provenance import Told
 from engine.stream import Stream
@@ -55,16 +55,28 @@ class Gate:
     async def gather(self, action: ProposedAction, payload: Mapping[str, Any]) -> dict[str, Fact]:
         """Facts from the systems of record. Raises `ProviderUnavailable`."""
         source = self._facts.get(action.kind)
-        wanted = self._judge.wants(action.kind, action.tool, self._database.clock.now()) - self.labels.wanted(action)
+        wants = self._judge.wants(action.kind, action.tool, self._database.clock.now())
+        wanted = frozenset(path for path in wants if not path.startswith(ARGS))
         if source is None or not wanted:
             return {}
         return await source.gather(action, payload, wanted)
 
-    def decide(self, ledger: Ledger, action: ProposedAction, subject: str, facts: Mapping[str, Fact]) -> Verdict:
-        """The verdict on these facts and the counts of our own records, in flight included."""
+    def decide(
+        self,
+        ledger: Ledger,
+        action: ProposedAction,
+        subject: str,
+        facts: Mapping[str, Fact],
+        labels: Mapping[str, Fact] | None = None,
+    ) -> Verdict:
+        """The verdict on these facts and the counts of our own records, in flight included.
+
+        Without `labels` its arguments are labelled as they were when it was proposed.
+        """
         counts = self._judge.counts(action.kind, action.tool, ledger.now)
         told = counted(ledger, counts, action, subject, facts) if counts else {}
-        labels = self.labels.stored(ledger, action, given=facts)
+        if labels is None:
+            labels = self.labels.stored(ledger, action)
         verdict = self._judge.judge(action, {**facts, **labels, **told}, ledger.now)
         refused = self._refused_money(ledger, action) if isinstance(verdict, Allow) else ()
         if not refused:
@@ -103,15 +115,16 @@ class Gate:
 
         `told` is asked what the case holds so far, if policy wants to know where an argument comes from.
         """
-        gathered = [{**await self.gather(action, payload), **self.labels.of(action, told)} for action in actions]
+        gathered = [await self.gather(action, payload) for action in actions]
+        labels = [self.labels.of(action, told) for action in actions]
 
         def record(ledger: Ledger) -> list[Ruling]:
             case = ledger.cases.get(case_id)
             self._journal.write(ledger, case_id, notes)
             earlier = ledger.effects.actions(case_id)
             return [
-                self._rule(ledger, case, action, facts, earlier)
-                for action, facts in zip(actions, gathered, strict=True)
+                self._rule(ledger, case, action, facts, labelled, earlier)
+                for action, facts, labelled in zip(actions, gathered, labels, strict=True)
             ]
 
         # On disk before the graph's checkpoint, which names these actions by their ids.
@@ -125,11 +138,12 @@ class Gate:
         case: CaseRow,
         action: ProposedAction,
         facts: Mapping[str, Fact],
+        labels: Mapping[str, Fact],
         earlier: list[ActionRow],
     ) -> Ruling:
         spec = self._tools.specs()[action.tool]
         verdict = self._known_no(ledger, action, spec.effect, earlier) or self.decide(
-            ledger, action, case.subject, facts
+            ledger, action, case.subject, facts, labels
         )
         if spec.effect is Effect.READ and isinstance(verdict, Review):
             verdict = Deny(

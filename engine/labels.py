@@ -16,7 +16,7 @@ from engine.provenance import Told, edited, sources, worst
 from ledger.database import Ledger
 
 _GATE = "gate"
-_ARGS = "args."
+ARGS = "args."
 _REMEMBERED = 10_000
 
 
@@ -32,7 +32,7 @@ class Labels:
 
     def wanted(self, action: ProposedAction) -> frozenset[str]:
         wants = self._judge.wants(action.kind, action.tool, self._clock.now())
-        return frozenset(path for path in wants if path.startswith(_ARGS))
+        return frozenset(path for path in wants if path.startswith(ARGS))
 
     def of(self, action: ProposedAction, told: Callable[[], Told]) -> dict[str, Fact]:
         """Of a proposal. `told` is asked only if there is something to label."""
@@ -51,10 +51,9 @@ class Labels:
         labels = _stored(ledger, before_id, paths)
         return self._facts(edited(spec.parse(before.args), spec.parse(after.args), labels, paths))
 
-    def stored(self, ledger: Ledger, action: ProposedAction, given: Mapping[str, Fact]) -> dict[str, Fact]:
-        """Those that are not given, from the action's earlier decisions. One that was never made stays missing."""
-        paths = self.wanted(action) - given.keys()
-        if not paths:
+    def stored(self, ledger: Ledger, action: ProposedAction) -> dict[str, Fact]:
+        """From the action's earlier decisions. One that was never made stays missing."""
+        if not (paths := self.wanted(action)):
             return {}
         known = self._recent.get(action.id, {})
         return self._facts(known if paths <= known.keys() else _stored(ledger, action.id, paths))

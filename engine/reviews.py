@@ -246,7 +246,7 @@ class ReviewDesk:
         case = ledger.cases.get(review.case_id)
         spec = self._tools.specs()[edited.tool]
         labels = self._gate.labels.after_edit(ledger, vote.action_id, edited)
-        verdict = self._gate.decide(ledger, edited, case.subject, {**facts, **labels})
+        verdict = self._gate.decide(ledger, edited, case.subject, facts, labels)
         if isinstance(verdict, Deny):
             raise InvalidInput(
                 f"Policy does not allow it like this: {verdict.reason}.", field="args", hint="Change it or reject it."

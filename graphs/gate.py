@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
@@ -35,9 +36,8 @@ async def gate(state: CaseState, runtime: Runtime[Context]) -> Command[Literal["
             actions.append(checked)
     notes = [Note.model_validate(note) for note in state.get("notes", [])]
     notes += [Note(type="call.invalid", body={"tool": each.tool, "reason": each.reason}) for each in outcomes]
-    rulings = await context.services.gate.propose(
-        case["workspace"], case["id"], actions, case["payload"], notes, told=lambda: _told(state, context)
-    )
+    told = cache(lambda: _told(state, context))
+    rulings = await context.services.gate.propose(case["workspace"], case["id"], actions, case["payload"], notes, told)
     tasks: list[Send] = []
     for action, ruling in zip(actions, rulings, strict=True):
         routed = _route(case, action, ruling)
