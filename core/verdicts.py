@@ -128,4 +128,6 @@ class FactSpec(_Frozen):
     choices: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     """The tools for which the fact can be told; empty for all of the kind's tools."""
+    least: int | None = None
+    """It is never less than this, in minor units for money; a value that is less is taken for none at all."""
     witnessed: bool = False

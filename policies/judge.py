@@ -84,7 +84,7 @@ class Reading:
                 continue
             if at.tzinfo is None or at < oldest:
                 self.faults[path] = f"{path} is stale (of {at:%Y-%m-%d %H:%M})"
-            elif value.__class__ is _EXACT.get(term.type) or term.accepts(value):
+            elif (term.least is None and value.__class__ is _EXACT.get(term.type)) or term.accepts(value):
                 env[path] = value
             else:
                 self.faults[path] = f"{path} is not {term.type.value}"

@@ -58,6 +58,8 @@ class Term:
     """For arguments."""
     constant: FactValue = None
     """For the tool's own properties, which never change."""
+    least: int | None = None
+    """Less than this is no value, in minor units for money."""
 
     def accepts(self, value: FactValue) -> bool:
         """Whether a value really is of this type: a bool is no integer, and a choice is one of its words."""
@@ -67,7 +69,15 @@ class Term:
             return False
         if self.type is FactType.CHOICE:
             return value in self.choices
+        if self.least is not None and not at_least(value, self.least):
+            return False
         return not isinstance(value, Decimal) or value.is_finite()
+
+
+def at_least(value: FactValue, least: int) -> bool:
+    """Of money its minor units are compared."""
+    amount = value.amount_minor if isinstance(value, Money) else value
+    return isinstance(amount, int | Decimal) and amount >= least
 
 
 Terms = Mapping[str, Term]
@@ -107,7 +117,7 @@ class Vocabulary:
             name: _house_terms(kind, spec)
             | args_terms(spec.args)
             | {
-                fact.path: Term(fact.path, fact.type, Origin.FACT, fact.doc, fact.choices)
+                fact.path: Term(fact.path, fact.type, Origin.FACT, fact.doc, fact.choices, least=fact.least)
                 for fact in declared.values()
                 if not fact.tools or name in fact.tools
             }

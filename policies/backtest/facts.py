@@ -88,10 +88,21 @@ _READERS: dict[FactType, Callable[[JSON], Any]] = {
 
 def reader(term: Term) -> Callable[[JSON], Any]:
     """Takes a recorded value; None where it is not of the term's type, as a decision would have it."""
+    if term.least is not None:
+        return _at_least(_READERS[term.type], term.least)
     if term.type is not FactType.CHOICE:
         return _READERS[term.type]
     choices = frozenset(term.choices)
     return lambda value: value if isinstance(value, str) and value in choices else None
+
+
+def _at_least(read: Callable[[JSON], Any], least: int) -> Callable[[JSON], Any]:
+    def bounded(value: JSON) -> Any:
+        found = read(value)
+        size = found.amount_minor if isinstance(found, Amount) else found
+        return found if size is not None and size >= least else None
+
+    return bounded
 
 
 class Rebuilt:

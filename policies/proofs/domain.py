@@ -70,7 +70,7 @@ class Domain:
             elif term.origin is Origin.COUNT:
                 slots[path] = _count(term, counts[path], fields)
             else:
-                slots[path] = Slot(term, (path,))
+                slots[path] = Slot(term, (path,), term.least)
         return cls(tool, slots, constants)
 
     def allows(self, env: Mapping[str, Any]) -> bool:

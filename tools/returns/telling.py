@@ -42,6 +42,9 @@ class Sighting(NamedTuple):
     source: str
 
 
+_NEVER_NEGATIVE = (FactType.MONEY, FactType.INTEGER, FactType.DECIMAL)
+
+
 def told(
     path: str,
     kind: FactType,
@@ -53,7 +56,10 @@ def told(
     witnessed: bool = False,
     source: str = "shop",
 ) -> Sighting:
-    spec = FactSpec(path=path, type=kind, doc=doc, choices=tuple(choices), tools=tools, witnessed=witnessed)
+    least = 0 if kind in _NEVER_NEGATIVE else None
+    spec = FactSpec(
+        path=path, type=kind, doc=doc, choices=tuple(choices), tools=tools, witnessed=witnessed, least=least
+    )
     return Sighting(spec, tell, source)
 
 
