@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from core.actions import Effect, ToolSpec
 from core.data import DataClass
 from core.model_call import MODEL_CALL
+from core.money import Money
 from core.verdicts import Allow, Deny, FactSpec, FactType, Source
 from policies.book import Book
 from policies.document import Scalar
@@ -219,3 +220,15 @@ def test_the_judge_reads_a_models_call_from_its_arguments(load: Load, book_text:
     assert isinstance(call("public"), Allow)
     assert isinstance(call("photo", "public"), Deny)
     assert "do not fit" in call("secret").reason
+
+
+def test_a_fact_below_the_least_that_it_can_be_is_no_fact() -> None:
+    """A record that says -1 signals is broken, and nobody is let through by it."""
+    facts = (
+        FactSpec(path="customer.signals", type=FactType.INTEGER, doc="How many.", least=0),
+        FactSpec(path="order.left", type=FactType.MONEY, doc="What is left.", least=0),
+    )
+    terms = Vocabulary.of("small", SPECS, facts).tools["refund"]
+    assert [terms["customer.signals"].accepts(value) for value in (0, 3, -1)] == [True, True, False]
+    left = terms["order.left"]
+    assert [left.accepts(Money.of(amount, "USD")) for amount in ("0", "5", "-0.01")] == [True, True, False]
