@@ -26,7 +26,7 @@ from tools.fulfillment.shop import EmbeddedShop
 _CASES, _DECISIONS = 60, 100_000
 _AIM = "30 s for 100,000"
 _AIM_S = 30 / 100_000
-_LOOSER = ("auto_refund: [150 USD", "auto_refund: [300 USD")
+_TIGHTER = ("auto_refund: [150 USD", "auto_refund: [20 USD")
 _COPIED: Mapping[str, tuple[str, ...]] = {
     "case": ("id", "request_key"),
     "action": ("id", "case_id"),
@@ -50,7 +50,8 @@ async def measured(quick: bool) -> Report:
         )
         database.close()
     name, beside = f"a decision replayed, of {many:,}", "its rows from SQLite, their JSON parsed"
-    return Report([Figure(name, ours, beside, floor, aim=_AIM, most_s=_AIM_S)])
+    aim, most_s = ("", None) if quick else (_AIM, _AIM_S)  # of few, the intervals take most of the time
+    return Report([Figure(name, ours, beside, floor, aim=aim, most_s=most_s)])
 
 
 async def _demo(folder: Path, cases: int) -> None:
@@ -89,7 +90,7 @@ def _quoted(name: str) -> str:
 
 def _books() -> tuple[Book, Book]:
     words, text = vocabulary(KIND.name), KIND.book.read_text()
-    return read_book(KIND.book, words), read_book(("looser.yaml", text.replace(*_LOOSER)), words)
+    return read_book(KIND.book, words), read_book(("tighter.yaml", text.replace(*_TIGHTER)), words)
 
 
 async def _tried(database: Database, new: Book, old: Book, many: int) -> Cost:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -65,9 +66,10 @@ class Proposals:
     unreached: tuple[Goal, ...]
     """For which no example was found."""
 
-    def as_yaml(self) -> str:
+    def as_yaml(self, indent: int = 0) -> str:
+        """To paste under `cases:`, whose entries begin after so many spaces."""
         lines = [f"# No example found: {goal.clause}: {goal.untried}." for goal in self.unreached]
-        return "\n".join([*(case.as_yaml() for case in self.cases), *lines])
+        return textwrap.indent("\n".join([*(case.as_yaml() for case in self.cases), *lines]), " " * indent)
 
 
 def proposals(coverage: Coverage) -> Proposals:
@@ -139,12 +141,16 @@ class _Search:
         return [self._tree, Not(self._tree, self._tree.at)]
 
     def _unmasked(self, env: dict[str, Any]) -> dict[str, Any]:
-        """Without other rules that ask or deny, where they can be left out: the example is to show its own."""
+        """Without other rules that ask or deny, where they can be left out: the example is to show its own.
+
+        Where its own does not hold, who asks instead is what the other side of the threshold means.
+        """
         held, mine = paths(self._tree), evaluate(self._clause, env)
         for _ in range(3):
             before = env
             for condition, rule in self._program.tests:
-                if rule.id == self._goal.clause or rule.decides == "allow" or rule.monitor:
+                hides = rule.decides == "deny" or (rule.decides == "review" and mine is True)
+                if rule.id == self._goal.clause or rule.monitor or not hides:
                     continue
                 if evaluate(condition, env) is False:
                     continue

@@ -37,17 +37,22 @@ def cover(file: Path, data: Path | None, propose: bool, kind: str | None, as_jso
     """
     book = read_book(file, asking.vocabulary(file, kind))
     found = _with_records(book, data) if data else coverage(book)
-    proposed = proposals(found) if propose else None
+    proposed = proposals(found).as_yaml(_indent(book)) if propose else ""
     if as_json:
         said = found.as_json()
-        if proposed:
-            said["proposed"] = proposed.as_yaml()
+        if propose:
+            said["proposed"] = proposed
         click.echo(json.dumps(said, indent=2))
-    elif proposed:
-        click.echo(proposed.as_yaml() or f"{book.file}: nothing is untried.")
+    elif propose:
+        click.echo(proposed or f"{book.file}: nothing is untried.")
     else:
         click.echo(found.as_text())
     asking.exit_if([bool(found.open)])
+
+
+def _indent(book: Book) -> int:
+    """Where the file's own examples begin."""
+    return max(0, book.examples[0].at.column - len("- ") - 1) if book.examples else 2
 
 
 def _with_records(book: Book, data: Path) -> Coverage:

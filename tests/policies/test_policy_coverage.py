@@ -88,7 +88,7 @@ def test_proposals_load_and_hold_and_leave_nothing_untried(load: Load, bare: str
     """Pasted in as they are printed: each is computed by the reference, so the other back end has to agree."""
     book = load(bare)
     proposed = proposals(coverage(book))
-    pasted = load(bare + "".join(f"  {line}\n" for line in proposed.as_yaml().splitlines()))
+    pasted = load(bare + proposed.as_yaml(2))
     assert not proposed.unreached
     assert not coverage(pasted).open
     assert len(pasted.examples) == len(book.examples) + len(proposed.cases)
@@ -125,7 +125,7 @@ def test_each_example_that_is_taken_out_of_the_returns_book_can_be_proposed_anew
     words = vocabulary("returns")
     holes = coverage(read_book(("returns.yaml", head), words))
     assert len(holes.open) > 20
-    proposed = "".join(f"  {line}\n" for line in proposals(holes).as_yaml().splitlines())
+    proposed = proposals(holes).as_yaml(2)
     assert max(map(len, proposed.splitlines())) <= 120
     assert not coverage(load_book(("returns.yaml", head + proposed), words)).open
 
@@ -143,5 +143,6 @@ def test_the_command_says_where_and_exits_by_it(tmp_path: Path, bare: str) -> No
     assert holes.exit_code == 1
     said = json.loads(holes.stdout)
     assert {hole["clause"] for hole in said["untried"]} == {"LB-01", "LB-02"}
-    assert "case.labels: 1" in said["proposed"]
+    assert "\n  - {tool: labels.create_return, case.labels: 1" in said["proposed"]
+    assert not coverage(load_book(("returns.yaml", file.read_text() + said["proposed"]), vocabulary("returns"))).open
     assert CliRunner().invoke(policy, ["coverage", str(tmp_path / "nothing.yaml")]).exit_code == 2
