@@ -7,7 +7,7 @@ the limits are the exact ones of a Poisson number. Sums that a few large cases m
 that happens to lack them, so each limit has one more case of the largest size seen, as in the gamma intervals
 of Fay and Feuer (Statistics in Medicine 16, 1997).
 
-Measured on simulated traffic with log-normal amounts: 93 to 97 of 100 such intervals hold the truth where eight
+Measured on simulated traffic with log-normal amounts: 92 to 97 of 100 such intervals hold the truth where eight
 or more cases change, 86 where three do.
 """
 
