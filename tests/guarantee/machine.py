@@ -184,13 +184,16 @@ class People(RuleBasedStateMachine):
             self._do(self.stage.later())
         self._vote(self._eligible(found, who), found.id)
 
-    @rule(review=ANY, who=ANY, choice=st.sampled_from(("approve", "approve", "reject")))
-    def send_with_a_key(self, review: int, who: int, choice: str) -> None:
+    @rule(review=ANY, who=ANY, choice=st.sampled_from(("approve", "approve", "reject")), again=st.booleans())
+    def send_with_a_key(self, review: int, who: int, choice: str, again: bool) -> None:
         found = self._waiting(review)
         name, key = self._eligible(found, who), f"key-{len(self._sent)}"
         seen = self._do(self.stage.till.seen(found.id))
         self._sent.append((name, found.id, choice, seen, key))
         self._vote(name, found.id, choice, seen=seen, key=key)
+        if again:
+            self.send_again(which=len(self._sent) - 1, by=None, turned=False)
+            self.send_again(which=len(self._sent) - 1, by=None, turned=True)
 
     @rule(which=ANY, by=st.none() | NAMES, turned=st.booleans())
     def send_again(self, which: int, by: str | None, turned: bool) -> None:

@@ -36,7 +36,7 @@ HAPPENS = """
     no vote: its proposer | no vote: the case's opener | no vote: the wrong role | no vote: nobody here
     no vote: held by another | no vote: the second vote | no vote: looked at something else | no vote: late
     no vote: decided already | no vote: a key of another decision | no vote: an edit that policy forbids
-    review.expired | review.edited | review.superseded
+    review.expired | review.edited | review.superseded | review.escalated
     effect.done | effect.failed | effect.unknown | effect.reconciled | effect.denied | case.cancelled
     role taken away | somebody left | balance moved | forged | policy changed under way
     worker died | killed at work | killed in the middle | power lost

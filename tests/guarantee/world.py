@@ -11,7 +11,7 @@ from hypothesis.stateful import rule
 from core.errors import CountersignError
 from ledger.database import Ledger
 from tests.guarantee.machine import EVENTS, People
-from tests.guarantee.props import AMOUNTS, ANY, CALLS, CUSTOMERS, FAULTS, POINTS, POLICIES, SCRIPTS
+from tests.guarantee.props import AMOUNTS, ANY, CALLS, CUSTOMERS, FAULTS, NAMES, POINTS, POLICIES, SCRIPTS
 from tests.support.script import Turn
 from tests.support.till import pay
 from tools.fulfillment.faults import Fault, Faults, PlannedFault
@@ -72,6 +72,18 @@ class Everybody(People):
             if (new not in self.stage.text or not new) and self.stage.change_policy(old, new):
                 EVENTS[f"policy: {change}"] += 1
                 return
+
+    @rule(amount=st.sampled_from(("60.00", "300.00")), names=st.lists(NAMES, max_size=4), early=st.booleans())
+    def others_take_over_from_the_late(self, amount: str, names: list[str], early: bool) -> None:
+        """Clerks have four hours, then it is for two bosses; who voted before may sit for one of them."""
+        self.policy_changes(change="late clerks are followed")
+        case = self._do(self.stage.submit([pay(amount)]))
+        if early:
+            self._do(self.stage.attempt("cat", case))
+        self._do(self.stage.later(hours=4, minutes=1))
+        for name in names:
+            for review in self._do(self.stage.waiting(case)):
+                self._vote(name, review.id)
 
     # between the approval and the run
 

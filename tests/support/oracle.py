@@ -23,6 +23,7 @@ from tests.support.reckoning import (
     Timeline,
     action_id,
     digest,
+    dues,
     environment,
     judged,
     read_book,
@@ -47,6 +48,8 @@ class Oracle:
         self.rows = Rows()
         self.inspected: Counter[str] = Counter()
         """What was looked at, so that nobody takes an empty house for a safe one."""
+        self.each_in_its_time = False
+        """Whether a vote has to come in the time of the very group whose seat it takes."""
         self._folder = folder
         self._clock = clock
         self._policy: Timeline[str] = Timeline()
@@ -280,7 +283,9 @@ class Oracle:
         }
         if any(vote["choice"] != "approve" for vote in votes):
             yield "against somebody's will"
-        if not seated(seats(asked, review), voters):
+        if review["due_at"] not in dues(review).values():
+            yield "after a time that no group was given"
+        if not seated(seats(asked, review, each_in_its_time=self.each_in_its_time), voters):
             wanted = ", ".join(f"{each.people} {each.role}" for each in asked)
             given = ", ".join(f"{name} ({' '.join(sorted(has))}) at {since}" for name, (has, since) in voters.items())
             yield f"without the approval of {wanted}: there is {given or 'none'}"

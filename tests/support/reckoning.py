@@ -102,19 +102,28 @@ Seat = tuple[str, datetime]
 """A role, and until when somebody could take it."""
 
 
-def seats(asked: Sequence[ReviewerSet], review: Row) -> list[Seat]:
-    """One for each of the people that policy asks for, or for each of those who took over from late ones."""
+def dues(review: Row) -> dict[tuple[str, str], datetime]:
+    """Until when each group that is asked has time, by its name and role."""
     groups = [(ReviewerSet.model_validate(each), each.get("since")) for each in review["reviewers"]]
-    dues = {
+    return {
         (each.group, each.role): (datetime.fromisoformat(since) if since else review["opened_at"])
         + timedelta(seconds=each.within_s)
         for each, since in groups
     }
+
+
+def seats(asked: Sequence[ReviewerSet], review: Row, *, each_in_its_time: bool) -> list[Seat]:
+    """One for each of the people that policy asks for, or for each of those who took over from late ones.
+
+    A seat is to be taken in the time of its group, or, if that is not looked at, in that of the whole review.
+    """
+    groups = [ReviewerSet.model_validate(each) for each in review["reviewers"]]
+    until = dues(review) if each_in_its_time else {}
     found: list[Seat] = []
     for each in asked:
-        late = {(other.group, other.role) for other, _ in groups if each.group in other.stands_for[:1]}
+        late = {(other.group, other.role) for other in groups if each.group in other.stands_for[:1]}
         sits = next((other for other in each.successors if (other.group, other.role) in late), each)
-        found += [(sits.role, dues.get((sits.group, sits.role), max(dues.values())))] * sits.people
+        found += [(sits.role, until.get((sits.group, sits.role), review["due_at"]))] * sits.people
     return found
 
 
