@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _READ_AT_MOST = 200_000
 _MACHINE = r"(?:agent|ai|assistant|(?:chat|refund)? ?bot|language model|llm|model)"
@@ -54,6 +55,7 @@ _BLOB = re.compile(r"[A-Za-z0-9+/]{80,}={0,2}")
 _INVISIBLE = dict.fromkeys([*map(ord, "\u200b\u2060\ufeff"), *range(0xE0000, 0xE0080)])
 
 
+@lru_cache(maxsize=256)  # a case asks for those of its one letter again and again
 def note_flags(text: str) -> tuple[str, ...]:
     """The phrases of a letter that read like instructions to an agent, each once, in the order of the checks."""
     found = [] if len(text) <= _READ_AT_MOST else ["too long to be read to its end"]
