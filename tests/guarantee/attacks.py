@@ -11,8 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from core.states import Desired
-from ledger import guards
-from ledger.database import Ledger, sqlite_database
+from ledger.database import Ledger
 from tests.guarantee.stage import Stage, empty_house, on_stage, play
 from tests.support.oracle import Broken
 from tests.support.till import pay, usd, write
@@ -35,22 +34,12 @@ def attacked(story: Story, broken: Callable[[], AbstractContextManager[None]] = 
         async with on_stage(folder) as stage:
             await story(stage)
 
-    with empty_house() as folder, broken():
-        _set_guards(folder, on=guarded)
+    with empty_house(guarded=guarded) as folder, broken():
         try:
             play(perform(folder))
         except Broken as wrong:
             return str(wrong)
         return ""
-
-
-def _set_guards(folder: Path, *, on: bool) -> None:
-    ledger = sqlite_database(folder / "ledger.db")
-    with ledger.engine.begin() as connection:
-        guards.remove(connection)
-        if on:
-            guards.install(connection)
-    ledger.close()
 
 
 async def approved_and_held(stage: Stage, amount: str, *names: str) -> str:

@@ -28,10 +28,13 @@ EVENTS: Counter[str] = Counter()
 
 
 class People(RuleBasedStateMachine):
+    guarded = True
+    """Whether the database refuses by itself what was not let."""
+
     def __init__(self) -> None:
         super().__init__()
         self._scratch = ExitStack()
-        folder = self._scratch.enter_context(empty_house())
+        folder = self._scratch.enter_context(empty_house(guarded=self.guarded))
         self._runner = self._scratch.enter_context(asyncio.Runner(loop_factory=Loop))
         self.stage = Stage(folder)
         self._sent: list[tuple[str, str, str, str, str]] = []

@@ -24,7 +24,8 @@ from core.people import Person
 from core.settings import EngineSettings
 from core.states import Desired
 from engine.decisions import Choice, Decided, Decision
-from ledger.database import Ledger
+from ledger import guards
+from ledger.database import Ledger, sqlite_database
 from ledger.tables import SYSTEM, ReviewRow
 from tests.support.crashes import Crashes
 from tests.support.folders import quick_folder
@@ -82,10 +83,16 @@ _SCRATCH = ExitStack()
 
 
 @contextmanager
-def empty_house() -> Iterator[Path]:
-    """A data folder with an empty ledger and two accounts."""
+def empty_house(*, guarded: bool = True) -> Iterator[Path]:
+    """A data folder with an empty ledger and two accounts; its database guards runs by itself, or not."""
     with quick_folder() as scratch:
-        yield Path(shutil.copytree(_prepared(), scratch / "house"))
+        folder = Path(shutil.copytree(_prepared(), scratch / "house"))
+        if not guarded:
+            ledger = sqlite_database(folder / "ledger.db")
+            with ledger.engine.begin() as connection:
+                guards.remove(connection)
+            ledger.close()
+        yield folder
 
 
 class Stage:

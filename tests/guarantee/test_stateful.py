@@ -47,10 +47,12 @@ HAPPENS = """
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_nothing_gated_happens_without_its_approval(shard: int) -> None:
+    """Every other shard without the database's own guard: the program alone has to do."""
     EVENTS.clear()
     print(f"seed {SEED + shard}")
 
-    run_state_machine_as_test(seed(SEED + shard)(type("Shard", (Everybody,), {})), settings=SETTINGS)
+    machine = type("Shard", (Everybody,), {"guarded": shard % 2 == 0})
+    run_state_machine_as_test(seed(SEED + shard)(machine), settings=SETTINGS)
 
     for event, times in sorted(EVENTS.items()):
         print(f"{times:7,}  {event}")

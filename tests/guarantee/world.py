@@ -50,16 +50,14 @@ class Everybody(People):
     @rule(
         amount=st.sampled_from(("10.00", "49.00")),
         customer=CUSTOMERS,
+        fault=st.sampled_from((Fault.TIMEOUT_AFTER, Fault.TIMEOUT_BEFORE, Fault.ERROR)),
         answer=st.sampled_from(("", "approve", "reject")),
     )
-    def outcome_is_unknown(self, amount: str, customer: str, answer: str) -> None:
-        """The answer is lost and the provider is deaf; an operator says what happened, rightly or not."""
-        lost = [("gift.pay", Fault.TIMEOUT_AFTER), ("find", Fault.ERROR)]
-        planned = [
-            PlannedFault(operation=operation, fault=fault, times=1 + 999 * (operation == "find"))
-            for operation, fault in lost
-        ]
-        self.stage.till.shop.faults = Faults.script(planned)
+    def provider_is_gone(self, amount: str, customer: str, fault: Fault, answer: str) -> None:
+        """Nothing happened, or nobody can tell what did; an operator says so, rightly or not."""
+        lost = PlannedFault(operation="gift.pay", fault=fault, times=4 if fault is Fault.ERROR else 1)
+        deaf = PlannedFault(operation="find", fault=Fault.ERROR, times=1000)
+        self.stage.till.shop.faults = Faults.script([lost, deaf])
         case = self._do(self.stage.submit([pay(amount)], [pay(amount, "acc_2")], customer=customer))
         for found in self._do(self.stage.waiting(case)) if answer else ():
             self._vote("ops", found.id, answer)
