@@ -158,18 +158,25 @@ class People(RuleBasedStateMachine):
             if found.id not in {row.id for row in self._do(self.stage.waiting())}:
                 EVENTS["approved and held"] += hold
                 return
-            self._vote(self._eligible(found, 0 if who < 3 else who), found.id)
+            name = self._eligible(found, 0 if who < 3 else who)
+            for _ in range(1 if who else 2):
+                self._vote(name, found.id)
 
     @rule(name=NAMES, review=ANY, choice=st.sampled_from(("approve", "approve", "reject")), looked=st.booleans())
     def anybody_votes(self, name: str, review: int, choice: str, looked: bool) -> None:
-        self._vote(name, self._waiting(review).id, choice, seen=None if looked else "0" * 64)
+        """Whether they are asked or not; or somebody who is asked, and has not looked."""
+        found = self._waiting(review)
+        if looked:
+            self._vote(name, found.id, choice)
+        else:
+            self._vote(self._eligible(found, 0), found.id, choice, seen="0" * 64)
 
     @rule(review=ANY, who=ANY)
     def reject(self, review: int, who: int) -> None:
         found = self._waiting(review)
         self._vote(self._eligible(found, who), found.id, "reject")
 
-    @rule(review=ANY, who=ANY, amount=st.sampled_from(AMOUNTS), again=st.booleans())
+    @rule(review=ANY, who=ANY, amount=st.sampled_from((*AMOUNTS, "901.00", "950.00", "1001.00")), again=st.booleans())
     def edit(self, review: int, who: int, amount: str, again: bool) -> None:
         """And, at times, the editor would like to approve what they wrote."""
         found = self._waiting(review)
@@ -241,7 +248,7 @@ class People(RuleBasedStateMachine):
             self._do(self.stage.want(case, desired))
             EVENTS[f"wanted: {desired}"] += 1
 
-    @rule(case=ANY, desired=st.sampled_from(list(Desired)))
+    @rule(case=ANY, desired=st.sampled_from((*Desired, Desired.CANCEL)))
     def want(self, case: int, desired: Desired) -> None:
         self._want(self._case(case), desired)
 

@@ -27,6 +27,7 @@ from engine.decisions import Choice, Decided, Decision
 from ledger import guards
 from ledger.database import Ledger, sqlite_database
 from ledger.tables import SYSTEM, ReviewRow
+from policies.problems import PolicyRefused
 from tests.support.crashes import Crashes
 from tests.support.folders import quick_folder
 from tests.support.oracle import Oracle
@@ -280,13 +281,16 @@ class Stage:
         self.oracle.balance(account, minor, before, self.clock.now())
 
     def change_policy(self, old: str, new: str) -> bool:
-        """Another version comes into force. False if the one in force has nothing of the old text."""
-        text = self.text.replace(old, new)
-        if text == self.text:
+        """Another version comes into force. False if the old text is not there, or the new version does not load."""
+        changed = self.text.replace(old, new)
+        text = re.sub(r'^version: "\d+"', f'version: "{self._version + 1}"', changed, flags=re.MULTILINE)
+        try:
+            book = read_book(text) if changed != self.text else None
+        except PolicyRefused:
+            book = None
+        if book is None:
             return False
-        self._version += 1
-        self.text = text = re.sub(r'^version: "\d+"', f'version: "{self._version}"', text, flags=re.MULTILINE)
-        book = read_book(text)
+        self.text, self._version = text, self._version + 1
         self.oracle.policy(text)
         self.till.house.judge.replace("till", book)
         return True

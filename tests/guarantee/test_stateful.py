@@ -28,12 +28,12 @@ SETTINGS = settings(
     print_blob=True,
 )
 HAPPENS = """
-    approved and held | held: approval is missing | held: the facts moved | held: further reasons | held: no approval
+    approved and held | held: approval is missing | held: the facts moved | held: further reasons
     judged at the gate: allow | judged at the gate: review | judged at the gate: deny | judged at the edit: review
     judged at the execute: allow | judged at the execute: review | judged at the execute: deny
     run: allow | run: review | beyond the day's cap
     vote: approve, open | vote: approve, approved | vote: reject, rejected | vote: edit, open | sent again
-    no vote: its proposer | no vote: the case's opener | no vote: the wrong role | no vote: nobody here
+    no vote: its proposer | no vote: the case's opener | no vote: the wrong role
     no vote: held by another | no vote: the second vote | no vote: looked at something else | no vote: late
     no vote: decided already | no vote: a key of another decision | no vote: an edit that policy forbids
     review.expired | review.edited | review.superseded | review.escalated
