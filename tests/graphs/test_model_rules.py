@@ -8,12 +8,11 @@ import pytest
 
 from core.data import EVERYTHING, DataClass, field, held_by
 from core.errors import Forbidden, InvalidInput
-from core.model_call import MODEL_CALL, Hosting
+from core.model_call import MODEL_CALL
 from core.people import Person
 from core.settings import ModelSettings
 from core.states import CaseStatus, RunStatus
 from graphs import catalog
-from serving.models.chat import model_in_use
 from tests.support.till import Till, open_till, write
 
 C = CaseStatus
@@ -185,27 +184,6 @@ async def test_who_opened_the_case_can_not_permit_it_and_nobody_can_change_it(fo
         await till.approve("ann", case.id)
         assert await till.status(case.id) is C.CLOSED
         assert (await till.check()).findings == []
-
-
-@pytest.mark.parametrize(
-    ("settings", "hosting"),
-    [
-        (ModelSettings(), "embedded"),
-        (ModelSettings(backend="openai"), "self_hosted"),
-        (ModelSettings(backend="openai", base_url="http://localhost:8000/v1"), "self_hosted"),
-        (ModelSettings(backend="openai", base_url="http://10.1.2.3:8000/v1"), "self_hosted"),
-        (ModelSettings(backend="openai", base_url="http://[::1]:8000/v1"), "self_hosted"),
-        (ModelSettings(backend="openai", base_url="https://8.8.8.8/v1"), "managed"),
-        (ModelSettings(backend="openai", base_url="https://10.models.example/v1"), "managed"),
-        (ModelSettings(backend="openai", base_url="https://localhost.models.example/v1"), "managed"),
-        (ModelSettings(backend="openai", base_url="http://vllm:8000/v1", hosting="self_hosted"), "self_hosted"),
-        (ModelSettings(backend="openai", hosting="managed"), "managed"),
-    ],
-)
-def test_where_a_model_runs_is_told_by_its_address_unless_the_settings_say_it(
-    settings: ModelSettings, hosting: str
-) -> None:
-    assert model_in_use(settings).hosting is Hosting(hosting)
 
 
 @pytest.mark.parametrize("name", catalog.names())

@@ -17,8 +17,9 @@ from agents.returns.procedure import ReturnsProcedure
 from agents.returns.role import ROLE
 from agents.turns import UNREADABLE, ModelAgent
 from core.errors import InvalidInput, ModelError, ModelNonsense, ModelUnavailable
+from core.model_call import Hosting
 from core.settings import ModelSettings
-from serving.models.chat import chat_model
+from serving.models.chat import chat_model, model_in_use
 from tests.support.model_server import Fault, ModelServer, nobody, planning, serve
 from tests.support.returns_case import Case
 from tests.support.returns_desk import Desk
@@ -254,3 +255,24 @@ def test_the_embedded_model_is_the_default_and_needs_no_client() -> None:
 async def test_an_agent_without_a_case_is_told_so() -> None:
     with pytest.raises(ModelNonsense, match="no case"):
         await EmbeddedPlanner(procedure=PROCEDURE).ainvoke([HumanMessage("Hello?")])
+
+
+@pytest.mark.parametrize(
+    ("given", "hosting"),
+    [
+        (ModelSettings(), "embedded"),
+        (ModelSettings(backend="openai"), "self_hosted"),
+        (ModelSettings(backend="openai", base_url="http://localhost:8000/v1"), "self_hosted"),
+        (ModelSettings(backend="openai", base_url="http://10.1.2.3:8000/v1"), "self_hosted"),
+        (ModelSettings(backend="openai", base_url="http://[::1]:8000/v1"), "self_hosted"),
+        (ModelSettings(backend="openai", base_url="https://8.8.8.8/v1"), "managed"),
+        (ModelSettings(backend="openai", base_url="https://10.models.example/v1"), "managed"),
+        (ModelSettings(backend="openai", base_url="https://localhost.models.example/v1"), "managed"),
+        (ModelSettings(backend="openai", base_url="http://vllm:8000/v1", hosting="self_hosted"), "self_hosted"),
+        (ModelSettings(backend="openai", hosting="managed"), "managed"),
+    ],
+)
+def test_where_a_model_runs_is_told_by_its_address_unless_the_settings_say_it(
+    given: ModelSettings, hosting: str
+) -> None:
+    assert model_in_use(given).hosting is Hosting(hosting)
