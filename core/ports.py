@@ -81,7 +81,10 @@ class Judge(Protocol):
     """Decides. Pure: the same action, facts and book give the same verdict."""
 
     def wants(self, kind: str, tool: str, now: datetime) -> frozenset[str]:
-        """The facts that the book in force reads for this tool: neither arguments nor counts."""
+        """The facts that the book in force reads for this tool, labels of arguments (`args.….source`) among them.
+
+        Neither the arguments themselves nor counts.
+        """
         ...
 
     def counts(self, kind: str, tool: str, now: datetime) -> Sequence[Count]:

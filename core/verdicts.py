@@ -36,7 +36,7 @@ class Fact(_Frozen):
 
     value: FactValue = Field(union_mode="left_to_right")
     source: str
-    """Where it came from: `shop`, `ledger`, `args` (what the model wrote), `policy`."""
+    """Where it came from: `shop`, `ledger`, `args` (what the model wrote), `gate` (who gave an argument), `policy`."""
     at: datetime
     witnessed: bool = False
     """People decide on it: if it changed by the time the action runs, nothing runs."""
