@@ -156,19 +156,18 @@ class Everybody(People):
 
     # deaths
 
-    @rule(case=ANY, point=st.sampled_from(POINTS), script=st.none() | SCRIPTS)
-    def worker_dies(self, case: int, point: str, script: list[Turn] | None) -> None:
-        """At its next step, or in a new case; the sweeper comes by later."""
+    @rule(review=ANY, point=st.sampled_from(POINTS), script=st.none() | SCRIPTS)
+    def worker_dies(self, review: int, point: str, script: list[Turn] | None) -> None:
+        """In a new case, or after the approval that it waited for; the sweeper comes by later."""
         crashes = self.stage.crashes
         if script is not None and len(self.stage.cases) < 12:
-            crashes.points = [point if not point.startswith("saver") else f"saver:{point[-1]}:before"]
+            crashes.points = [f"saver:{point[-1]}:before" if point.startswith("saver") else point]
             self._do(self.stage.submit(*script))
         else:
-            name = self._case(case)
-            at = f"saver:{crashes.writes[name] + int(point[-1])}:after" if point.startswith("saver") else point
-            crashes.of_case[name] = at
-            crashes.died[name] = 0
-            self.approve_to_the_end(review=case, hold=False)
+            case = self._waiting(review).case_id
+            written = crashes.writes[case] + int(point[-1]) if point.startswith("saver") else 0
+            crashes.of_case[case] = f"saver:{written}:after" if written else point
+            self.approve_to_the_end(review=review, hold=False)
         EVENTS["worker died"] += sum(crashes.died.values())
         crashes.died.clear()
         crashes.points.clear()
