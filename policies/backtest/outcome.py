@@ -61,6 +61,11 @@ class Backtest:
         return moved + self.other_reviewers
 
     @property
+    def unjudged(self) -> int:
+        """Decisions of which nobody can tell what the new book says. While there are any, nothing is shown safe."""
+        return sum(each.many for each in self.left_out)
+
+    @property
     def verdicts(self) -> dict[tuple[str, str], int]:
         """The matrix over all tools."""
         total: dict[tuple[str, str], int] = {}
@@ -81,6 +86,7 @@ class Backtest:
             "reproduced": self.reproduced,
             "compared": self.compared,
             "changed": self.changed,
+            "unjudged": self.unjudged,
             "other_reviewers": self.other_reviewers,
             "verdicts": {
                 tool: [{"then": then, "now": now, "decisions": many} for (then, now), many in sorted(found.items())]

@@ -71,8 +71,19 @@ def replayable(found: Backtest) -> str:
     return f"{said}. In {wrong:,} of {found.compared:,} the book of then now says something else: don't rely on this."
 
 
+def not_judged(found: Backtest) -> str:
+    """The headline where decisions were left out: a change may be among them. Empty where all were judged."""
+    many = found.unjudged
+    return f"{many:,} decision{'s' if many != 1 else ''} could not be judged" if many else ""
+
+
 def nothing_changed(found: Backtest) -> str:
-    """What no change at all allows to say: the exact upper limit of a Poisson number of which none was seen."""
+    """What no change at all allows to say: the exact upper limit of a Poisson number of which none was seen.
+
+    Nothing of the kind where decisions were left out: those are the very ones that the new policy asks more of.
+    """
+    if found.unjudged:
+        return f"No verdict changes in the {found.replayed:,} that were judged; the others are not known."
     return f"No verdict changes. In {found.cases:,} other cases of this kind, up to 3.7 still could (95%)."
 
 
@@ -89,6 +100,8 @@ def _lines(found: Backtest) -> Iterator[str]:
     if not found.decisions:
         return
     yield ""
+    if found.unjudged:
+        yield f"{not_judged(found)}: see below why."
     if not found.changed:
         yield nothing_changed(found)
     else:

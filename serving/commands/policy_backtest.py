@@ -80,7 +80,7 @@ def backtest(
     """Try the policy NEW on recorded decisions: what changes, in verdicts, money and people's time.
 
     \b
-    Exit 0: nothing changes. 1: verdicts change. 2: wrong use.
+    Exit 0: nothing changes. 1: verdicts change, or decisions could not be judged. 2: wrong use.
     Examples:
       countersign policy backtest policies/books/returns.yaml --data .countersign/demo
       countersign policy backtest new.yaml --kind returns --since 30d --html trial.html
@@ -96,7 +96,7 @@ def backtest(
         echo_json(found.as_json())
     else:
         click.echo(as_text(found))
-    context.exit(1 if found.changed else 0)
+    context.exit(1 if found.changed or found.unjudged else 0)
 
 
 def on_record(

@@ -98,6 +98,23 @@ def test_a_window_takes_what_lies_in_it(past: Past) -> None:
     assert "0 decisions" in typed(*words, "--since", "2026-11-03").out
 
 
+def test_what_could_not_be_judged_is_the_headline_and_no_pass(past: Past, tmp_path: Path) -> None:
+    """A rule that asks what nobody looked up then: its decisions are the ones it was written for."""
+    curious, out = tmp_path / "returns.yaml", tmp_path / "trial.html"
+    rule = "- {id: VIP-1, tools: [refunds.create], decide: review by finance, when: customer.tier == vip,\n"
+    curious.write_text(shipped().replace("rules:\n", f"rules:\n{rule}   reason: New., cite: New 1}}\n", 1))
+    words = ("policy", "backtest", curious, "--data", past.folder)
+    said, found = typed(*words, "--html", out), typed(*words, "--json").json
+    assert (found["changed"], said.code) == (0, 1)
+    assert {each["what"] for each in found["left_out"]} == {"customer.tier"}
+    many = found["unjudged"]
+    assert many == found["decisions"] - found["replayed"] > 0
+    for text in (said.out, Page(out).text):
+        assert f"{many} decisions could not be judged" in text
+        assert f"No verdict changes in the {found['replayed']:,} that were judged" in text
+        assert "3.7" not in text
+
+
 @pytest.mark.parametrize("since", ["yesterday", "0d", "2026-13-01", "30"])
 def test_a_day_that_is_none_is_told(past: Past, since: str) -> None:
     from click.exceptions import UsageError

@@ -20,6 +20,7 @@ from policies.backtest.telling import (
     METHOD,
     amount,
     between,
+    not_judged,
     nothing_changed,
     replayable,
     shown,
@@ -93,6 +94,9 @@ def _headline(found: Backtest) -> Iterator[str]:
     yield paragraph(f"Tried on {found.decisions:,} recorded decisions of {found.cases:,} cases{_span(found)}.")
     if not found.decisions:
         return
+    if found.unjudged:
+        yield heading(not_judged(found))
+        yield paragraph("Nobody can tell what the new policy says of them. Why is told for each tool below.")
     shown_tiles = [(f"{found.changed:,}", f"of {found.replayed:,} replayed decisions change", "")]
     for each in found.figures:
         if each.name == "of it, refused by people" and len(shown_tiles) < 4:
