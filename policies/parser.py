@@ -13,13 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from core.errors import InvalidInput
-from core.money import Money
 from core.verdicts import FactType
 from policies.checker import Checker, Loose, Unknown, Word, plain
 from policies.conditions import AllOf, AnyOf, Condition, Const, Known, LimitRef, Not, Op, Ref, Within
 from policies.lexer import ConditionError, Kind, Token
 from policies.problems import At, near, suggest
+from policies.values import Unfit, priced
 from policies.vocabulary import Terms
 
 _DEEPEST = 30
@@ -214,13 +213,12 @@ class _Parser:
         if self.now.kind is Kind.WORD and self.now.text not in _KEYWORDS:
             currency = self.take()
             try:
-                return Const(Money.of(Decimal(token.text), currency.text), FactType.MONEY, token.at)
-            except InvalidInput as error:
-                upper = currency.text.upper()
-                hint = f"Did you mean {token.text} {upper}?" if upper != currency.text else error.hint
+                return Const(priced(token.text, currency.text), FactType.MONEY, token.at)
+            except Unfit as unfit:
+                hint = unfit.hint
                 if currency.text.lower().removesuffix("s") in _UNITS:
                     hint = f"Write {token.text} alone; the fact says which unit it is in."
-                raise ConditionError(token.at, error.detail.rstrip("."), hint) from error
+                raise ConditionError(token.at, unfit.message, hint) from unfit
         if "." in token.text:
             return Const(Decimal(token.text), FactType.DECIMAL, token.at)
         return Const(int(token.text), FactType.INTEGER, token.at)

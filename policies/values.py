@@ -7,7 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from core.errors import InvalidInput
-from core.money import Money
+from core.money import Money, exponent
 from core.verdicts import FactType, FactValue
 from policies.problems import near, suggest
 from policies.vocabulary import Term
@@ -39,12 +39,29 @@ def money(text: str) -> Money:
         turned = _TURNED.fullmatch(text)
         hint = f"Did you mean {turned[2]} {turned[1].upper()}?" if turned else "Write it like 150.00 USD."
         raise Unfit(f"'{text[:40]}' is no amount of money", hint)
+    return priced(match[1], match[2])
+
+
+def priced(amount: str, currency: str) -> Money:
+    """Raises `Unfit`, also for more decimals than the currency has: in half of the world `1.500` is 1500."""
     try:
-        return Money.of(match[1], match[2])
+        places = exponent(currency)
+        part = amount.partition(".")[2]
+        if len(part) > places:
+            many = f"{len(part)} decimal{'s' if len(part) > 1 else ''}"
+            raise Unfit(f"'{amount} {currency}' has {many}", _too_fine(amount, currency, places))
+        return Money.of(amount, currency)
     except InvalidInput as error:
-        upper = match[2].upper()
-        hint = f"Did you mean {match[1]} {upper}?" if upper != match[2] else error.hint
+        upper = currency.upper()
+        hint = f"Did you mean {amount} {upper}?" if upper != currency else error.hint
         raise Unfit(error.detail.rstrip("."), hint) from error
+
+
+def _too_fine(amount: str, currency: str, places: int) -> str:
+    whole, _, part = amount.partition(".")
+    meant = [f"{whole}{part} {currency}"] if len(part) == 3 and whole.lstrip("-") != "0" else []
+    meant.append(f"{whole}.{part[:places]} {currency}" if places else f"{whole} {currency}")
+    return f"{currency} has {places or 'no'} decimals; write {' or '.join(meant)}."
 
 
 def whole(text: str) -> int:

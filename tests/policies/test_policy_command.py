@@ -129,3 +129,10 @@ def test_the_real_command_exits_1_for_a_broken_file(broken: Path) -> None:
     )
     assert done.returncode == 1
     assert "args.keep_itm" in done.stdout
+
+
+def test_an_amount_that_can_be_read_in_two_ways_is_refused() -> None:
+    told = run("explain", BOOK, "--tool", "refunds.create", "--set", "args.amount=1.500 USD")
+    assert told.exit_code == 2
+    assert "USD has 2 decimals; write 1500 USD or 1.50 USD." in told.output
+    assert run("explain", BOOK, "--tool", "refunds.create", "--set", "args.amount=1.5 USD").exit_code == 0
