@@ -177,9 +177,10 @@ class Executor:
             return _Another()
         verdict = self._gate.decide(ledger, action, case.subject, facts)
         ledger.effects.decided(action.id, "execute", verdict)
+        by = {"verdict": verdict.verdict, "book": verdict.book.model_dump()}
         match verdict:
             case Deny():
-                log_effect(ledger, action, "effect.denied", {"reason": verdict.reason})
+                log_effect(ledger, action, "effect.denied", {"reason": verdict.reason, **by})
                 return outcome_of(action, OutcomeStatus.DENIED, reason=verdict.reason)
             case Review():
                 review, why = approval(ledger, action, verdict)
@@ -188,13 +189,13 @@ class Executor:
                 if why:
                     if review is not None:
                         ledger.reviews.settle(review, ReviewStatus.SUPERSEDED)
-                    log_effect(ledger, action, "effect.held", {"reason": why})
+                    log_effect(ledger, action, "effect.held", {"reason": why, **by})
                     return why
             case Allow():
                 pass
         if self._ledger_on and not ledger.effects.reserve(self._intent(ledger, action, case.subject, verdict, facts)):
             return outcome_of(action, OutcomeStatus.DENIED, reason="another worker runs this action")
-        log_effect(ledger, action, "effect.started", {"key": action.effect_key})
+        log_effect(ledger, action, "effect.started", {"key": action.effect_key, **by})
         return None
 
     def _intent(

@@ -56,10 +56,16 @@ class Sweeper:
     async def sweep(self) -> int:
         """One round. Returns how many timers fired."""
         for chore in self._chores:
-            await chore()
+            try:
+                await chore()
+            except Exception:  # timers and effects are looked after whatever else fails
+                log.exception("a chore failed")
         due = await self._database.read(SYSTEM, lambda ledger: ledger.timers.due())
         for timer in due:
-            await self._fire(timer)
+            try:
+                await self._fire(timer)
+            except CountersignError as error:  # one that can't be fired holds up no other
+                log.error("the timer %s of %s can't be fired: %s", timer.purpose, timer.case_id, error)
         for workspace, case_id in await self._database.read(SYSTEM, _silent):
             await self._ring(workspace, case_id)
         for run in await self._database.read(SYSTEM, lambda ledger: ledger.effects.adrift(_GRACE)):

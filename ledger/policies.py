@@ -5,6 +5,7 @@ These rows belong to the home workspace and are read from every other one.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -30,6 +31,11 @@ _DRAFT: Select[Any] = _everywhere(select(PolicyDraftRow).where(PolicyDraftRow.di
 _KEYS: Select[Any] = _everywhere(select(SigningKeyRow).order_by(col(SigningKeyRow.added_at)))
 
 
+def point(row: PolicyRow) -> str:
+    """Names a point of the history: this publication, after all before it. No later one has the same name."""
+    return hashlib.sha256(f"{row.follows}\n{row.digest}\n{row.key}".encode()).hexdigest()
+
+
 class Policies:
     def __init__(self, session: Session, now: datetime) -> None:
         self._session = session
@@ -48,6 +54,11 @@ class Policies:
         """What an earlier call with this idempotency key published."""
         found: PolicyRow | None = self._session.execute(_BY_KEY, {"key": key}).scalars().first()
         return found
+
+    def last(self, kind: str) -> str:
+        """The last point of a kind's history; empty before the first publication."""
+        rows = self.published(kind)
+        return point(rows[-1]) if rows else ""
 
     def version(self, kind: str, version: str) -> PolicyRow:
         """The last one of this number. Raises `NotFound`, naming those that there are."""

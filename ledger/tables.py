@@ -304,7 +304,7 @@ class PolicyRow(Row, table=True):
     source: str = Field(max_length=16)
     """installed, published, rolled_back"""
     follows: str = Field(default="", max_length=64)
-    """Digest of the version that was published before it."""
+    """The point of the history that it comes after (`ledger.policies.point`)."""
     signatures: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     key: str = Field(unique=True, max_length=200)
     """The idempotency key of whoever published it."""

@@ -10,7 +10,8 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 
@@ -101,6 +102,12 @@ class Book:
 
     def try_examples(self) -> list[Result]:
         return [try_example(example, self.program(example.tool)) for example in self.examples]
+
+
+def denying(like: Book, version: str, digest: str) -> Book:
+    """Stands for a version that can't be read: without a rule everything is denied."""
+    always = InForce(date.min, None)
+    return replace(like, version=version, digest=digest, in_force=always, rules=(), never=(), examples=())
 
 
 def load_book(source: Source, vocabulary: Vocabulary) -> Book:

@@ -1,7 +1,8 @@
 """A signed policy: the file's text, what it takes the place of, and who signed for that.
 
 A signature is Ed25519 (RFC 8032) over the canonical JSON of the manifest, under a prefix of its own. The manifest
-names the version that this one follows, so a bundle that was right once can't be played again later.
+names the point of the history that it comes after, so a bundle that was right once can't be played again later, not
+even when a roll-back brings the version of then into force again.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from policies.book import Book
 PREFIX = "ed25519:"
 MAX_TEXT = 1_000_000
 """Characters of a policy that can be published."""
+_HOW_TO_TRUST = "countersign policy trust add NAME KEY lets a key sign"
 _PURPOSE = b"countersign policy, version 1\n"
 
 
@@ -39,7 +41,7 @@ class Manifest(_Frozen):
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
     """SHA-256 of the file."""
     follows: str = Field(pattern=r"^([0-9a-f]{64})?$")
-    """Digest of the version that was published last when this was signed; empty for the first."""
+    """The last point of the history when this was signed; empty for the first. No point comes twice."""
 
     @classmethod
     def of(cls, kind: str, book: Book, follows: str) -> Manifest:
@@ -75,7 +77,7 @@ class Bundle(_Frozen):
 def faults(bundle: Bundle, book: Book, *, kind: str, latest: str, keys: Mapping[str, Sequence[str]]) -> list[str]:
     """Why a bundle can't be taken, in words; empty if it can.
 
-    `latest` is the digest of the version that was published last, `keys` holds the public keys in which each name
+    `latest` is the last point of the kind's history, `keys` holds the public keys in which each name
     is trusted now.
     """
     manifest = bundle.manifest
@@ -92,9 +94,9 @@ def faults(bundle: Bundle, book: Book, *, kind: str, latest: str, keys: Mapping[
     holders: dict[str, str] = {}
     for name in book.approved_by:
         if name in given:
-            key = next((key for key in keys.get(name, ()) if _verifies(key, manifest, given[name].value)), "")
+            key = next((same_key(key) for key in keys.get(name, ()) if _verifies(key, manifest, given[name].value)), "")
             if not key:
-                found.append(f"the signature of {name} is wrong, or by a key that is not trusted (any more)")
+                found.append(f"the signature of {name} is wrong, or by a key that is not trusted: {_HOW_TO_TRUST}")
             elif key in holders:
                 found.append(f"{name} and {holders[key]} signed with the same key")
             holders[key] = name
@@ -147,10 +149,19 @@ def read_key(data: bytes, passphrase: str) -> Ed25519PrivateKey:
     return key
 
 
-def public_text(key: Ed25519PrivateKey) -> str:
+def public_text(key: Ed25519PrivateKey | Ed25519PublicKey) -> str:
     """`ed25519:…`, for the list of trusted keys."""
-    raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    public = key.public_key() if isinstance(key, Ed25519PrivateKey) else key
+    raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     return PREFIX + base64.b64encode(raw).decode()
+
+
+def same_key(text: str) -> str:
+    """The one text of a key: base 64 has several for it, which differ in bits that nobody reads.
+
+    Keys are kept and compared in it, or else one key could stand for two signers. Raises `InvalidInput`.
+    """
+    return public_text(public_key(text))
 
 
 def public_key(text: str) -> Ed25519PublicKey:

@@ -39,6 +39,28 @@ def standing_at(versions: Sequence[Standing], moment: datetime) -> Standing | No
     return max(reversed(begun), key=lambda each: each.begins) if begun else None
 
 
+@dataclass(frozen=True)
+class Otherwise:
+    """What would stand during the life of a new version if it were not published, and what follows it."""
+
+    books: tuple[Book | None, ...]
+    """None: for a time nothing would be in force, and everything denied."""
+    next: Standing | None
+    """What was to come already, and takes over from it."""
+
+
+def otherwise(new: Book, published: Sequence[Standing], now: datetime) -> Otherwise:
+    """With what a new version has to be compared: not with what is in force now, but with what it takes the place of."""
+    comes = Standing.of(new, now)
+    later = min((each for each in published if each.begins > comes.begins), key=lambda each: each.begins, default=None)
+    present = standing_at(published, comes.begins)
+    if present is None or not present.book.in_force.covers(comes.begins.date()):
+        return Otherwise((None,), later)
+    ends = [end for end in (later and later.begins.date() - _DAY, comes.until) if end]
+    outlives = present.until is not None and (not ends or min(ends) > present.until)
+    return Otherwise((present.book, None) if outlives else (present.book,), later)
+
+
 def clashes(books: Sequence[Book]) -> list[tuple[Book, str]]:
     """Of files for one kind that lie side by side: those whose dates overlap others, or leave a gap, and why."""
     found, earlier = [], list[Standing]()

@@ -14,6 +14,7 @@ from policies.backtest.recount import Recounts
 from policies.backtest.telling import as_text
 from policies.backtest.trial import backtest
 from policies.book import Book
+from policies.succession import Otherwise
 
 _WINDOW = timedelta(days=30)
 _MOST = 50_000
@@ -29,22 +30,35 @@ class Compared:
     """What it promises and does not hold, with line and column."""
 
 
-def compared(before: Book | None, new: Book, tried: Callable[[], str]) -> Compared:
+def compared(new: Book, beside: Otherwise, tried: Callable[[], str]) -> Compared:
     """Takes about a second for a hundred rules. Without z3 nothing is proved, and promises can't be kept.
 
-    `tried` tells what the new version would have done to recorded decisions.
+    `beside` is what would stand instead, and what follows; `tried` tells what the new version would have done to
+    recorded decisions.
     """
     try:
         from policies.proofs.diff import compare  # z3 is heavy, and an extra
         from policies.proofs.prove import prove
+        from policies.proofs.strictness import Direction, together
     except SetupError as missing:
         promises = f"{missing.detail} What it promises under 'never' can't be proved."
         return Compared("unproved", f"{missing.detail}\n{tried()}", (promises,) if new.never else ())
     failed = tuple(str(finding.problem(new.file)) for finding in prove(new) if finding.error)
-    if before is None:
-        return Compared("looser", "There was no policy before.", failed)
-    difference = compare(before, new)
-    return Compared(difference.direction.value, f"{difference.as_text()}\n{tried()}", failed)
+    directions, told = [], []
+    for book in beside.books:
+        if book is None:
+            directions.append(Direction.LOOSER)
+            told.append("looser   Without it nothing would be in force for a time, and everything denied.")
+        else:
+            difference = compare(book, new)
+            directions.append(difference.direction)
+            told.append(difference.as_text())
+    if beside.next is not None:
+        difference = compare(new, beside.next.book)
+        told.append(f"On {beside.next.begins:%Y-%m-%d} {beside.next.book.version} takes over from it:")
+        told.append(difference.as_text())
+        directions += [] if difference.tightening else [difference.direction]
+    return Compared(together(directions).value, "\n".join([*told, tried()]), failed)
 
 
 def last_month(database: Database, new: Book, earlier: Sequence[Book]) -> str:

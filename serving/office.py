@@ -7,11 +7,12 @@ load any more is left out and told of, and the last good one stays in force.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,13 @@ from core.ids import digest as digest_of
 from core.people import HOME, Permission, Person, require
 from core.ports import CallContext
 from ledger.database import Database, Ledger
+from ledger.policies import point
 from ledger.tables import PolicyRow
-from policies.book import Book, load_book
+from policies.book import Book, denying, load_book
 from policies.bundle import Bundle, faults
 from policies.problems import PolicyRefused
 from policies.shelf import BookJudge
-from policies.succession import Standing, misfits
+from policies.succession import Standing, misfits, otherwise
 from policies.vocabulary import Vocabulary
 from serving.comparing import Compared, compared, last_month
 
@@ -49,6 +51,11 @@ class _Wanted:
     keys: Mapping[str, Sequence[str]]
     now: datetime
 
+    @property
+    def last(self) -> str:
+        """The point of the history at which it is wanted."""
+        return point(self.published[-1]) if self.published else ""
+
 
 class PolicyOffice:
     def __init__(self, database: Database) -> None:
@@ -56,7 +63,7 @@ class PolicyOffice:
         self._database = database
         self._words: Mapping[str, Vocabulary] = {}
         self._books: dict[tuple[str, str], Book] = {}
-        self._compared: dict[tuple[str, str, str], Compared] = {}
+        self._compared: dict[tuple[str, str, str, date], Compared] = {}
         self._head = -1
         self._broken: list[str] = []
         self._told: set[tuple[str, str]] = set()
@@ -75,13 +82,13 @@ class PolicyOffice:
             if all(row.source == "installed" for row in mine):
                 book = load_book(path, words[kind])
                 if not mine or mine[-1].digest != book.digest:
-                    await self._install(kind, path.read_text(encoding="utf-8"), book, mine)
+                    await self._install(kind, path.read_bytes().decode(), book, mine)
         await self.refresh()
         for kind in installed:
             self.judge.versions(kind)
 
     async def _install(self, kind: str, text: str, book: Book, before: list[PolicyRow]) -> None:
-        follows = before[-1].digest if before else ""
+        follows = point(before[-1]) if before else ""
         row = _row(kind, book, text, source="installed", key=f"installed:{kind}:{book.digest}:{follows[:16]}")
         row.follows = follows
 
@@ -104,18 +111,34 @@ class PolicyOffice:
         self._head = max((int(row.id or 0) for row in rows), default=0)
 
     def _standing(self, rows: Iterable[PolicyRow]) -> list[Standing]:
-        found = ((row, self._loaded(row)) for row in rows)
-        return [
-            Standing.of(book, None if row.source == "installed" else row.at) for row, book in found if book is not None
-        ]
+        """The first one, which came with the installation, stands from its own day; each later one from its coming.
+
+        One that does not load is left out while the house runs. When it opens there is no last good one to go on with:
+        what was published before it may be looser, so nothing is allowed until another one is published.
+        """
+        found: list[Standing] = []
+        for row in rows:
+            book = self._loaded(row)
+            if book is not None:
+                found.append(Standing.of(book, row.at if found else None))
+            elif found and self._head < 0 and _is_itself(row):
+                found.append(Standing(denying(found[-1].book, row.version, row.digest), row.at))
+        return found
 
     def _loaded(self, row: PolicyRow) -> Book | None:
-        try:
-            return self._book(row.kind, row.text, f"{row.kind} {row.version}")
-        except PolicyInvalid as refused:
-            self._broken.append(f"The policy {row.name} {row.version} does not load any more: {refused.detail}")
-            log.exception("%s", self._broken[-1])
-            return None
+        why = ""
+        if not _is_itself(row):
+            why = "is not what was published: somebody wrote to the database."
+        else:
+            try:
+                return self._book(row.kind, row.text, f"{row.kind} {row.version}")
+            except PolicyInvalid as refused:
+                why = f"does not load any more: {refused.detail}"
+        told = f"The policy {row.name} {row.version} {why}"
+        if told not in self._broken:
+            self._broken.append(told)
+            log.error("%s", told)
+        return None
 
     def _book(self, kind: str, text: str, name: str) -> Book:
         """Raises `PolicyRefused`, `NotFound`."""
@@ -168,8 +191,7 @@ class PolicyOffice:
             return _unfit(*map(str, refused.problems))
         except CountersignError as error:
             return _unfit(error.detail)
-        before = self.judge.at(kind, wanted.now)
-        known = await self._difference(kind, before, book)
+        known = await self._difference(kind, book, wanted)
         unsigned, misplaced = self._unsigned(kind, book, wanted), self._misplaced(book, wanted)
         return {
             "valid": not known.failed,
@@ -177,18 +199,19 @@ class PolicyOffice:
             "fits": not misplaced,
             "problems": [*known.failed, *unsigned, *misplaced],
             "direction": known.direction,
-            "from": before.digest if before else "",
+            "from": wanted.last,
             "summary": known.summary,
         }
 
-    async def _difference(self, kind: str, before: Book | None, book: Book) -> Compared:
-        """Proofs take a while, so they are made once for each pair, in a thread."""
-        pair = (kind, before.digest if before else "", book.digest)
-        if pair not in self._compared:
-            earlier = [each.book for each in self.judge.versions(kind)]
-            tried = partial(last_month, self._database, book, earlier)
-            self._compared[pair] = await asyncio.to_thread(compared, before, book, tried)
-        return self._compared[pair]
+    async def _difference(self, kind: str, book: Book, wanted: _Wanted) -> Compared:
+        """Proofs and trial take a while, so they are made once for each point of the history and each day."""
+        asked = (kind, book.digest, wanted.last, wanted.now.date())
+        if asked not in self._compared:
+            standing = self._standing(wanted.published)
+            beside = otherwise(book, standing, wanted.now)
+            tried = partial(last_month, self._database, book, [each.book for each in standing])
+            self._compared[asked] = await asyncio.to_thread(compared, book, beside, tried)
+        return self._compared[asked]
 
     def _wanted(self, ledger: Ledger, change: Mapping[str, JSON]) -> _Wanted:
         """Raises `NotFound`, `InvalidInput`."""
@@ -210,8 +233,7 @@ class PolicyOffice:
     def _unsigned(self, kind: str, book: Book, wanted: _Wanted) -> list[str]:
         if wanted.bundle is None:
             return []
-        latest = wanted.published[-1].digest if wanted.published else ""
-        return faults(wanted.bundle, book, kind=kind, latest=latest, keys=wanted.keys)
+        return faults(wanted.bundle, book, kind=kind, latest=wanted.last, keys=wanted.keys)
 
     def _misplaced(self, book: Book, wanted: _Wanted) -> list[str]:
         today = wanted.now.date()
@@ -234,7 +256,7 @@ class PolicyOffice:
                 raise ProviderRefused(f"It can't come into force: {'; '.join(wrong)}.", reason="unfit")
             source = "published" if wanted.bundle else "rolled_back"
             row = _row(kind, book, wanted.text, source=source, key=context.key)
-            row.follows = wanted.published[-1].digest if wanted.published else ""
+            row.follows = wanted.last
             row.signatures = [each.model_dump() for each in wanted.bundle.signatures] if wanted.bundle else []
             row.case_id = context.case_id
             ledger.policies.publish(row)
@@ -265,7 +287,8 @@ class PolicyOffice:
         def look(ledger: Ledger) -> dict[str, JSON]:
             known = next((row for row in ledger.people.everyone() if row.id == name and row.active), None)
             asked = ledger.cases.get(case_id).opened_by == name
-            return {"known": known is not None, "roles": known.roles if known else [], "asked_for_themselves": asked}
+            roles = sorted(known.roles) if known else []
+            return {"known": known is not None, "roles": roles, "asked_for_themselves": asked}
 
         return await self._database.read(HOME, look)
 
@@ -296,6 +319,10 @@ def _granted(ledger: Ledger, key: str) -> dict[str, JSON] | None:
 def _row(kind: str, book: Book, text: str, *, source: str, key: str) -> PolicyRow:
     fields: dict[str, Any] = {"name": book.name, "version": book.version, "digest": book.digest, "text": text}
     return PolicyRow(kind=kind, source=source, key=key, **fields)
+
+
+def _is_itself(row: PolicyRow) -> bool:
+    return hashlib.sha256(row.text.encode()).hexdigest() == row.digest
 
 
 def _unfit(*problems: str) -> dict[str, JSON]:

@@ -15,7 +15,7 @@ from core.people import HOME
 from core.settings import load_settings
 from ledger.database import Ledger
 from policies.book import load_book
-from policies.bundle import Bundle, Manifest, new_key, public_key, public_text, read_bundle, read_key, write_key
+from policies.bundle import Bundle, Manifest, new_key, public_text, read_bundle, read_key, same_key, write_key
 from policies.commands import asking
 from serving.commands.ledger_access import opened
 
@@ -51,7 +51,7 @@ def keygen(file: Path, no_passphrase: bool, passphrase_file: IO[str] | None) -> 
     with os.fdopen(handle, "wb") as out:
         out.write(write_key(key, passphrase))
     click.echo(public_text(key))
-    click.echo(f"An operator lets it sign: countersign policy trust NAME {public_text(key)}", err=True)
+    click.echo(f"An operator lets it sign: countersign policy trust add NAME {public_text(key)}", err=True)
 
 
 @click.command()
@@ -59,7 +59,7 @@ def keygen(file: Path, no_passphrase: bool, passphrase_file: IO[str] | None) -> 
 @click.option("--as", "name", required=True, metavar="NAME", help="Who signs, as in the policy's approved_by.")
 @click.option("--key", "key_file", required=True, type=click.File("rb"), help="Their key.")
 @click.option(
-    "--follows", metavar="DIGEST", help="The version after which it comes.  [default: the last one in --data]"
+    "--follows", metavar="POINT", help="The point of the history that it comes after.  [default: the last in --data]"
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="[default: FILE with .signed.json]")
 @_passphrase
@@ -82,6 +82,11 @@ def sign(
     \b
     Example:  countersign policy sign returns.yaml --as compliance-lead --key ~/compliance-lead.key
     """
+    if file.suffix == ".json":
+        raise InvalidInput(
+            f"{file.name}: this is signed already.",
+            hint="To add a signature, sign the policy file itself: it joins those of others.",
+        )
     words = asking.vocabulary(file, kind)
     book = load_book(file, words)
     if name not in book.approved_by:
@@ -91,7 +96,7 @@ def sign(
     folder = data or load_settings().data
     manifest = Manifest.of(words.kind, book, follows if follows is not None else _latest(folder, words.kind))
     target = out or file.with_suffix(".signed.json")
-    bundle = Bundle(manifest=manifest, text=file.read_text(encoding="utf-8"))
+    bundle = Bundle(manifest=manifest, text=file.read_bytes().decode())
     if target.exists():
         earlier = read_bundle(target)
         if earlier.manifest == manifest and earlier.text == bundle.text:
@@ -115,12 +120,12 @@ def _passphrase_for(key: bytes, file: IO[str] | None) -> str:
 
 def _latest(folder: Path, kind: str) -> str:
     with opened(folder) as database:
-        rows = database.transact(HOME, lambda ledger: ledger.policies.published(kind), writes=False)
-    if not rows:
+        last = database.transact(HOME, lambda ledger: ledger.policies.last(kind), writes=False)
+    if not last:
         raise SetupError(
             f"No policy for {kind} was ever in force in {folder}.", hint="Start the house once, or give --follows."
         )
-    return rows[-1].digest
+    return last
 
 
 @click.group()
@@ -142,15 +147,15 @@ def add(name: str, key: str, data: Path | None) -> None:
     \b
     Example:  countersign policy trust add compliance-lead ed25519:AbC…=
     """
-    public_key(key)
+    public = same_key(key)
 
     def work(ledger: Ledger) -> None:
-        ledger.policies.trust(name, key)
-        ledger.audit.append("key.trusted", {"name": name, "key": key, "by": _me()})
+        ledger.policies.trust(name, public)
+        ledger.audit.append("key.trusted", {"name": name, "key": public, "by": _me()})
 
     with opened(data or load_settings().data, create=True) as database:
         database.transact(HOME, work)
-    click.echo(f"{key} signs as {name} from now on.")
+    click.echo(f"{public} signs as {name} from now on.")
 
 
 @trust.command("revoke")
@@ -164,9 +169,11 @@ def revoke(name: str, key: str, data: Path | None) -> None:
     Example:  countersign policy trust revoke compliance-lead
     """
 
+    public = same_key(key) if key else ""
+
     def work(ledger: Ledger) -> int:
-        ended = ledger.policies.revoke(name, key)
-        ledger.audit.append("key.revoked", {"name": name, "key": key, "keys": ended, "by": _me()})
+        ended = ledger.policies.revoke(name, public)
+        ledger.audit.append("key.revoked", {"name": name, "key": public, "keys": ended, "by": _me()})
         return ended
 
     with opened(data or load_settings().data) as database:

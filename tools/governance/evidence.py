@@ -16,15 +16,20 @@ _AGAINST = {
     "unproved": "that nothing becomes easier is not proved",
 }
 
+_EASIER = ("looser ", "unproved ", "missing ", "Verdicts: ", "On ")
+_MOST = 8
+"""Lines on each side; the whole summary stands among the facts."""
+
 
 def evidence(facts: Mapping[str, Fact]) -> tuple[list[str], list[str]]:
     """For and against, in words."""
     direction = facts["change.direction"].value if "change.direction" in facts else None
     speaks_for = [_PROVED[str(direction)]] if direction in _PROVED else []
     against = [_AGAINST[str(direction)]] if direction in _AGAINST else []
-    summary = facts["change.summary"].value if "change.summary" in facts else None
-    lines = [line.strip() for line in str(summary or "").splitlines() if line.strip()]
-    (against if against else speaks_for).extend(lines[:12])
+    summary = str(facts["change.summary"].value or "") if "change.summary" in facts else ""
+    lines = [line.strip() for line in summary.splitlines()]
+    speaks_for += [line for line in lines if line.startswith("tighter ")][:_MOST]
+    against += [line for line in lines if line.startswith(_EASIER)][:_MOST]
     governs = facts.get("grant.governs")
     if governs is not None and governs.value is True:
         against.append("the roles carry more than looking and voting")

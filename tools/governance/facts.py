@@ -9,7 +9,7 @@ from core.actions import JSON, ProposedAction
 from core.clock import Clock
 from core.people import HOME, ROLES, Permission
 from core.ports import Office
-from core.verdicts import Fact, FactSpec, FactType
+from core.verdicts import Fact, FactSpec, FactType, FactValue
 
 APPROVERS = frozenset({"policy_approver", "access_approver"})
 """The roles that the governing book asks for."""
@@ -21,8 +21,8 @@ def _of_change(path: str, kind: FactType, doc: str, *choices: str, witnessed: bo
     return FactSpec(path=path, type=kind, doc=doc, choices=choices, tools=_CHANGES, witnessed=witnessed)
 
 
-def _of_grant(path: str, kind: FactType, doc: str) -> FactSpec:
-    return FactSpec(path=path, type=kind, doc=doc, tools=_GRANTS)
+def _of_grant(path: str, kind: FactType, doc: str, *, witnessed: bool = False) -> FactSpec:
+    return FactSpec(path=path, type=kind, doc=doc, tools=_GRANTS, witnessed=witnessed)
 
 
 FACTS = (
@@ -37,11 +37,17 @@ FACTS = (
         *("same", "tighter", "looser", "mixed", "unproved"),
         witnessed=True,
     ),
-    _of_change("change.from", FactType.TEXT, "Digest of the version in force, which it changes.", witnessed=True),
+    _of_change("change.from", FactType.TEXT, "The point of the history that it comes after.", witnessed=True),
     _of_change("change.summary", FactType.TEXT, "What becomes different, in the words of the file."),
+    FactSpec(
+        path="house.as_asked",
+        type=FactType.BOOLEAN,
+        doc="It is what the case was opened for, or a person changed it.",
+        tools=(*_CHANGES, *_GRANTS),
+    ),
     _of_grant("grant.for_oneself", FactType.BOOLEAN, "Whoever asks would get the roles."),
     _of_grant("grant.governs", FactType.BOOLEAN, "The roles decide on policy, on people, or what the house asks."),
-    _of_grant("person.known", FactType.BOOLEAN, "There is such a person already."),
+    _of_grant("person.roles", FactType.TEXT, "The roles that they have now; empty for none.", witnessed=True),
 )
 _GOVERNING = frozenset({Permission.GOVERN, Permission.OPERATE, Permission.AUDIT})
 
@@ -55,16 +61,27 @@ class GovernanceFacts:
 
     async def gather(self, action: ProposedAction, case: Mapping[str, JSON], wanted: frozenset[str]) -> dict[str, Fact]:
         now = self._clock.now()
-        facts = {"house.home": Fact(value=action.workspace == HOME, source="house", at=now)}
+        agent = action.proposer.startswith("agent:")
+        as_asked = not agent or (action.tool, action.args) == (case.get("do"), case.get("change"))
+        facts = {
+            "house.home": Fact(value=action.workspace == HOME, source="house", at=now),
+            "house.as_asked": Fact(value=as_asked, source="house", at=now),
+        }
         if action.tool in _CHANGES and any(path.startswith("change.") for path in wanted):
             found = await self._office.examine(action.args)
             facts |= {spec.path: self._told(spec, found, now) for spec in FACTS if spec.path.startswith("change.")}
         elif action.tool in _GRANTS:
-            found = await self._office.person(str(action.args["person"]), action.case_id)
+            name = str(action.args["person"])
+            found = await self._office.person(name, action.case_id)
+            told: dict[str, FactValue] = {
+                "grant.for_oneself": found["asked_for_themselves"] or action.proposer == name,
+                "grant.governs": _governs(action.args["roles"]),
+                "person.roles": ", ".join(found["roles"]),
+            }
             facts |= {
-                "grant.for_oneself": Fact(value=found["asked_for_themselves"], source="house", at=now),
-                "grant.governs": Fact(value=_governs(action.args["roles"]), source="house", at=now),
-                "person.known": Fact(value=found["known"], source="house", at=now),
+                spec.path: Fact(value=told[spec.path], source="house", at=now, witnessed=spec.witnessed)
+                for spec in FACTS
+                if spec.path in told
             }
         return {path: fact for path, fact in facts.items() if path in wanted}
 
