@@ -65,6 +65,8 @@ class PolicyOffice:
         self._books: dict[tuple[str, str], Book] = {}
         self._compared: dict[tuple[str, str, str, date], Compared] = {}
         self._head = -1
+        self._denied: set[str] = set()
+        """Versions that could not be read when the house opened: nothing is allowed in their place."""
         self._broken: list[str] = []
         self._told: set[tuple[str, str]] = set()
 
@@ -121,7 +123,8 @@ class PolicyOffice:
             book = self._loaded(row)
             if book is not None:
                 found.append(Standing.of(book, row.at if found else None))
-            elif found and self._head < 0 and _is_itself(row):
+            elif found and _is_itself(row) and (self._head < 0 or row.digest in self._denied):
+                self._denied.add(row.digest)
                 found.append(Standing(denying(found[-1].book, row.version, row.digest), row.at))
         return found
 

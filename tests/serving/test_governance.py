@@ -477,7 +477,9 @@ async def test_after_a_restart_it_denies_and_another_one_can_be_published(folder
     async with city(folder / "data", FakeClock(NOW + timedelta(hours=1)), keys) as again:
         assert (await again.pay(1000)).outcome != "paid"
         assert any("does not load any more" in alarm for alarm in again.house.office.alarms(NOW))
-        case = await again.publish(till(version="10"), "ann", "ben")
+        case = await again.ask(await again.signed(till(version="10")))
+        assert case.status == "waiting", case.summary
+        case = await again.decide(case, "ann", "ben")
         assert (case.outcome, again.version()) == ("changed", "10")
         assert (await again.pay(1000)).outcome == "paid"
 
