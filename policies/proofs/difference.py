@@ -35,8 +35,10 @@ class ToolDifference:
     tighter: Shown | None = None
     unproved: str = ""
     """Why nothing can be said for certain."""
+    allowed: Shown | None = None
+    """Denied before because something could not be told, and allowed now. That leaves the tool unproved."""
     unknown: Shown | None = None
-    """Denied before because something could not be told. Now it can, whatever the missing facts are."""
+    """Denied before because something could not be told, and for people now, whatever the missing facts are."""
 
     @property
     def direction(self) -> Direction:
@@ -49,6 +51,7 @@ class ToolDifference:
             "looser": self.looser.as_json() if self.looser else None,
             "tighter": self.tighter.as_json() if self.tighter else None,
             "unproved": self.unproved,
+            "allowed": self.allowed.as_json() if self.allowed else None,
             "unknown": self.unknown.as_json() if self.unknown else None,
         }
 
@@ -91,7 +94,7 @@ class Difference:
             if found.tighter:
                 lines.append(f"    tighter  {found.tighter}")
             if found.unproved:
-                lines.append(f"    unproved {found.unproved}")
+                lines.append(f"    unproved {found.unproved}{f': {found.allowed}' if found.allowed else ''}")
             if found.unknown:
                 lines.append(f"    missing  {found.unknown}")
         if self.changes:

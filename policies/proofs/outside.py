@@ -10,8 +10,12 @@ from core.actions import JSON
 from core.ports import Count
 from core.verdicts import ReviewerSet
 from policies.book import Book
-from policies.clauses import InForce
-from policies.conditions import LimitRef, asks_whether_known
+from policies.clauses import InForce, Never
+from policies.conditions import Condition, LimitRef, asks_whether_known, paths
+from policies.proofs.domain import Domain
+from policies.proofs.encode import Encoding
+from policies.proofs.logic import Logic, Undecided, alike, every, no, some
+from policies.proofs.shape import shape
 from policies.proofs.strictness import Direction
 from policies.vocabulary import Origin
 
@@ -157,10 +161,45 @@ def _term(book: Book, tool: str, path: str) -> Any:
 
 
 def _nevers(old: Book, new: Book) -> Iterator[Change]:
-    kept = [never.why for never in new.never]
+    """A promise counts by its tools and its condition, not by its words. Who drops one may break it with the next
+    change, and nothing will tell."""
+    words = {never.why for never in new.never}
     for never in old.never:
-        if never.why not in kept:
-            yield Change(f"it no longer promises: {never.why}", None)
+        lost = [tool for tool in never.conditions if not _promised(never, tool, old, new)]
+        if lost:
+            said = "promises less for" if never.why in words else "no longer promises for"
+            yield Change(f"it {said} {_listed(lost)}: {never.why}", Direction.LOOSER)
+        elif never.why not in words:
+            yield Change(f"it promises in other words: {never.why}", None)
+
+
+def _promised(never: Never, tool: str, old: Book, new: Book) -> bool:
+    """The new version promises it, too, or more: under a lower limit, `args.amount > $cap` is about more."""
+    condition = never.conditions[tool]
+    found = [other.conditions[tool] for other in new.never if tool in other.conditions]
+    if not found or any(_other_figure(old, new, tool, path) for path in paths(condition)):
+        return False
+    return shape(condition) in map(shape, found) or _covered(condition, found, tool, [old, new])
+
+
+def _other_figure(old: Book, new: Book, tool: str, path: str) -> bool:
+    terms = new.vocabulary.tools.get(tool, {})
+    other_count = old.counts.get(path) != new.counts.get(path)
+    return path not in terms or other_count or _term(old, tool, path) != _term(new, tool, path)
+
+
+def _covered(condition: Condition, promised: list[Condition], tool: str, books: list[Book]) -> bool:
+    """Wherever the condition holds, so does one of those promised. Where z3 gives up it counts as uncovered."""
+    logic, read = Logic(), [condition, *promised]
+    encoding = Encoding(logic, Domain.of(tool, frozenset[str]().union(*map(paths, read)), books), read)
+    uncovered = logic.flag("uncovered")
+    asking = encoding.unknowns.asking
+    about, covering = encoding.told(condition).true, some(encoding.told(each).true for each in promised)
+    asking.add(alike(uncovered, every((about, no(covering)))))
+    try:
+        return asking.possible([uncovered]) is None
+    except Undecided:
+        return False
 
 
 def duration(seconds: int) -> str:

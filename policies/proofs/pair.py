@@ -6,6 +6,10 @@ known, but for those of which a rule asks whether they are. That is enough: what
 something is missing, it says whatever the missing facts are, and there it was compared. The same goes for amounts in
 different currencies: where the old version could not compare them, it is taken to have said the strictest that it
 could have.
+
+An approval is another thing. What the new version allows where the old one denied because it could not be told, nobody
+looks at, and a fact that has to be there may be all that the old version asked. So that is searched for by itself, in
+every situation, and where there is one, nothing is proved.
 """
 
 from __future__ import annotations
@@ -13,7 +17,9 @@ from __future__ import annotations
 from itertools import chain
 
 from core.money import Money
+from core.verdicts import FactType
 from policies.book import Book
+from policies.clauses import Decides
 from policies.conditions import asks_whether_known, paths
 from policies.program import Decision
 from policies.proofs.difference import Shown, ToolDifference
@@ -39,6 +45,9 @@ class Pair:
         """Missing is something that rules speak of, here."""
         self._domain = Domain.of(tool, frozenset[str]().union(*map(paths, read)), [old, new])
         self._logic, self._encoding = logic, Encoding(logic, self._domain, read)
+        for path, slot in self._domain.slots.items():  # what may have decimals has no bound yet
+            if slot.term.type is FactType.DECIMAL and slot.low is not None:
+                self._encoding.unknowns.asking.add(self._encoding.unknowns.values[path].value >= slot.low)
         self._old, self._new = (Side.of(rules, tool, self._encoding) for rules in (before, after))
 
     def difference(self) -> ToolDifference:
@@ -60,12 +69,18 @@ class Pair:
             guessed = Side.of(self._old.rules, self._tool, self._encoding, guessed=True)
             strictest = self._named("looser than it could have been", self._looser(guessed))
             shown = self._shown(Direction.LOOSER, self._is_known, [known, strictest])
+        denied = every((self._old.deny, self._old.unsettled))
+        allows = self._named("allowed", every((denied, self._new.allow)))
+        reviews = self._named("reviewed", every((denied, self._new.review)))
+        allowed = None if shown else self._shown(Direction.LOOSER, self._verdict_is("allow"), [allows])
         return ToolDifference(
             self._tool,
             shown,
             self._shown(Direction.TIGHTER, self._is_plain, [known, plain, tighter])
             or self._shown(Direction.TIGHTER, self._is_known, [known, tighter, settled]),
-            unknown=None if shown else self._shown(Direction.LOOSER, lambda env: True, [looser]),
+            unproved="allowed although something is not known" if allowed else "",
+            allowed=allowed,
+            unknown=None if shown else self._shown(Direction.LOOSER, self._verdict_is("review"), [reviews]),
         )
 
     def _named(self, name: str, truth: Truth) -> Truth:
@@ -108,6 +123,19 @@ class Pair:
     def _is_plain(self, env: Env) -> bool:
         return self._is_known(env) and len({each.currency for each in env.values() if isinstance(each, Money)}) < 2
 
+    def _verdict_is(self, verdict: Decides) -> Shows:
+        """The new version says this, where the old one could not be told."""
+
+        def fits(env: Env) -> bool:
+            old, new = self._decisions(env)
+            return bool(old.open) and new.verdict == verdict
+
+        return fits
+
+    def _decisions(self, env: Env) -> tuple[Decision, Decision]:
+        old, new = (program.decide({**program.blank, **env}) for program in self._programs)
+        return old, new
+
     def _shown(self, direction: Direction, fits: Shows, assumptions: list[Truth]) -> Shown | None:
         """An example, made simple, and asked of the reference once more."""
         env = self._encoding.unknowns.likely(assumptions, usual_currency(self._book, self._tool))
@@ -115,8 +143,7 @@ class Pair:
             return None
 
         def shows(env: Env) -> bool:
-            old, new = (program.decide({**program.blank, **env}) for program in self._programs)
-            return self._groups.compare(old, new) is direction and fits(env)
+            return self._groups.compare(*self._decisions(env)) is direction and fits(env)
 
         if not self._domain.allows(env) or not shows(env):
             raise AssertionError(f"z3 and the rules of {self._tool} disagree about what is {direction}: {env}")

@@ -37,9 +37,16 @@ def together(directions: Iterable[Direction]) -> Direction:
 
 
 def asks_as_much(new: ReviewerSet, old: ReviewerSet) -> bool:
-    """As many people of the same role, in no more time, and late is no milder. Another role is no comparison."""
-    late = new.late is None or (old.late is not None and asks_as_much(new.late, old.late))
-    return new.role == old.role and new.people >= old.people and new.within_s <= old.within_s and late
+    """As many people of the same role, in no more time, and late is no milder. Another role is no comparison.
+
+    Less time asks for more only where late means no. Where others are asked when it is over, it takes the choice from
+    the first ones: within a second nobody answers, and those are asked alone. There the time has to be the same.
+    """
+    if new.role != old.role or new.people < old.people:
+        return False
+    if new.late is None:
+        return new.within_s <= old.within_s
+    return new.within_s == old.within_s and old.late is not None and asks_as_much(new.late, old.late)
 
 
 @dataclass(frozen=True)
