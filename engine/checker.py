@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
@@ -15,6 +16,7 @@ from core.states import FINISHED, ReviewStatus, RunStatus
 from core.verdicts import Review
 from engine.votes import APPROVE, satisfied, seats
 from ledger.database import Database, Ledger
+from ledger.policies import point
 from ledger.tables import SYSTEM, CaseRow, RunRow
 
 _PAGE = 1000
@@ -72,6 +74,7 @@ class Checker:
         )
         report.findings += self._provider_and_ledger(runs, calls)
         report.findings += [f for run in runs.values() for f in _gate(ledger, run)]
+        report.findings += _policies(ledger, runs)
         report.findings += [f for case in unfinished for f in _stuck(ledger, case)]
         report.findings += [
             Finding(what="lost", case_id=run.case_id, detail=f"nobody knows what came of {run.tool}")
@@ -150,6 +153,23 @@ def _not_approved(ledger: Ledger, action: ProposedAction, run: RunRow, verdict: 
     }
     asked = seats(verdict.reviewers, ledger.reviews.asked(earlier[0]))
     return "" if satisfied(asked, voters) else "and the votes do not fill the seats that were asked for"
+
+
+def _policies(ledger: Ledger, runs: dict[str, RunRow]) -> Iterator[Finding]:
+    """Each version that is in force came by an action that was let, comes after the one before it, and is itself."""
+    last: dict[str, str] = {}
+    for row in ledger.policies.published():
+        why = ""
+        if row.source != "installed" and row.key not in runs:
+            why = "came into force, and no action brought it"
+        elif row.follows != last.get(row.kind, ""):
+            why = "does not come after the one before it"
+        elif hashlib.sha256(row.text.encode()).hexdigest() != row.digest:
+            why = "is not what was published"
+        last[row.kind] = point(row)
+        if why:
+            detail = f"the policy {row.name} {row.version} {why}"
+            yield Finding(what="ungated", case_id=row.case_id, detail=detail)
 
 
 def _forgotten(ledger: Ledger, run: RunRow) -> bool:

@@ -400,6 +400,7 @@ async def test_an_earlier_version_comes_back(town: City) -> None:
     assert (case.status, town.version()) == ("waiting", "1")
     sources = [row.source for row in await town.read(lambda ledger: ledger.policies.published("till"))]
     assert sources == ["installed", "published", "rolled_back"]
+    assert (await town.house.checker.check()).findings == []
 
 
 @pytest.mark.parametrize(
@@ -525,6 +526,8 @@ async def test_a_text_that_is_not_its_digest_is_left_out(town: City) -> None:
     await town.house.sweeper.sweep()
     assert town.version() == "1"
     assert any("is not what was published" in alarm for alarm in town.house.office.alarms(NOW))
+    findings = [each.detail for each in (await town.house.checker.check()).findings]
+    assert findings == ["the policy till 9 came into force, and no action brought it"]
 
 
 # roles
