@@ -185,6 +185,14 @@ class People(RuleBasedStateMachine):
             for following in self._do(self.stage.waiting(found.case_id)):
                 self._vote(name, following.id)
 
+    @rule(names=st.permutations(("ann", "ben", "cat", "dan", "sue")), amount=st.sampled_from(("250.00", "60.00")))
+    def edit_what_is_half_approved(self, names: list[str], amount: str) -> None:
+        case = self._do(self.stage.submit([pay("300.00")], customer="cus_4"))
+        for n, name in enumerate(names):
+            for review in self._do(self.stage.waiting(case)):
+                args = {"account_id": "acc_1", "amount": usd(amount)} if n == 1 else None
+                self._vote(name, review.id, "edit" if args else "approve", args=args)
+
     @rule(review=ANY, who=ANY, beyond_s=st.sampled_from((-1, 0, 1, 3600)), swept=st.sampled_from((False, False, True)))
     def vote_at_the_last_moment(self, review: int, who: int, beyond_s: int, swept: bool) -> None:
         found = self._waiting(review)

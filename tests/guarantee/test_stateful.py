@@ -69,7 +69,7 @@ def test_nothing_gated_happens_without_its_approval(shard: int, shared: Path) ->
     (shared / f"{shard}.new").write_text(json.dumps(EVENTS))
     (shared / f"{shard}.new").rename(shared / f"{shard}.json")
     done = list(shared.glob("*.json"))
-    if len(done) == SHARDS:  # the last one counts for all
+    if len(done) == SHARDS and EXAMPLES >= 200:  # the last one counts for all
         counted = sum((Counter(json.loads(each.read_text())) for each in done), Counter[str]())
         for event, times in sorted(counted.items()):
             print(f"{times:7,}  {event}")
