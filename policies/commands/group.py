@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": (f"{_SERVING}.policy_why:why", "Say what policy decided on a recorded action, and why."),
     "sign": (f"{_SERVING}.policy_keys:sign", "Sign a policy."),
     "publish": (f"{_SERVING}.policy_publish:publish", "Ask for a signed policy to come into force."),
+    "draft": (f"{_SERVING}.policy_publish:draft", "Print a policy that waits for approval."),
     "rollback": (f"{_SERVING}.policy_publish:rollback", "Ask for an earlier version to come into force again."),
     "history": (f"{_SERVING}.policy_publish:history", "Every version that was in force, and how it came."),
     "keygen": (f"{_SERVING}.policy_keys:keygen", "Make a key to sign policy with."),

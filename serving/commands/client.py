@@ -59,6 +59,11 @@ class ApiClient:
         """Hands a signed policy in, without any force; the digest that a case names it by."""
         return _read(HandedIn, self._send("POST", "/policies/drafts", json=dict(bundle)).text).bundle
 
+    def draft(self, bundle: str) -> dict[str, JSON]:
+        """A signed policy that was handed in."""
+        found: dict[str, JSON] = self._send("GET", f"/policies/drafts/{quote(bundle, safe='')}").json()
+        return found
+
     def policies(self) -> list[PolicyView]:
         return [_read(PolicyView, json.dumps(each)) for each in self._send("GET", "/policies").json()]
 

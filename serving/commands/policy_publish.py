@@ -71,6 +71,25 @@ def rollback(kind: str, version: str, note: str, data: Path | None, as_json: boo
 
 
 @click.command()
+@click.argument("bundle")
+@_data
+def draft(bundle: str, data: Path | None) -> None:
+    """Print the policy that waits for approval: its text, and on standard error who signed it.
+
+    BUNDLE stands in the approval. Hold it against the version in force with diff:
+
+    \b
+    Examples:
+      countersign policy draft 3f9c… > new.yaml
+      countersign policy diff policies/books/returns.yaml new.yaml --kind returns
+    """
+    with ApiClient.of(data or load_settings().data) as client:
+        found = client.draft(bundle)
+    click.echo(found["text"], nl=False)
+    click.echo(f"Signed by {', '.join(each['name'] for each in found['signatures']) or 'nobody'}.", err=True)
+
+
+@click.command()
 @click.argument("kind", required=False, default="")
 @click.option("--text", "version", metavar="VERSION", help="Print that version's file instead.")
 @_data

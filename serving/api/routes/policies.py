@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from core.errors import NotFound
 from core.people import HOME
 from core.wire import HandedIn, PolicyVersionView, PolicyView
 from ledger.database import Ledger
@@ -58,3 +59,12 @@ async def policies(house: Rooms, _person: Reader) -> list[PolicyView]:
 async def hand_in(house: Rooms, person: Caller, bundle: Bundle) -> HandedIn:
     """Keeps a signed policy under its digest. It has no force: a case of governance names it, and people decide."""
     return HandedIn(bundle=await house.office.hand_in(person, bundle))
+
+
+@router.get("/drafts/{digest}")
+async def draft(house: Rooms, _person: Reader, digest: str) -> Bundle:
+    """A signed policy that was handed in, whole: what those who approve it approve."""
+    row = await house.database.read(HOME, lambda ledger: ledger.policies.draft(digest))
+    if row is None:
+        raise NotFound("There is no such draft.", hint="The case that asks for it names it: 'bundle'.")
+    return Bundle.model_validate(row.body)
