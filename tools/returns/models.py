@@ -21,6 +21,21 @@ class ReturnStatus(StrEnum):
     CLOSED = "CLOSED"
 
 
+class Tier(StrEnum):
+    """What a customer is to the shop. A closed set, so that a policy can't ask for one that there is not."""
+
+    STANDARD = "standard"
+    PLUS = "plus"
+    VIP = "vip"
+
+
+class PaymentMethod(StrEnum):
+    CARD = "card"
+    WALLET = "wallet"
+    PAY_LATER = "pay_later"
+    GIFT_CARD = "gift_card"
+
+
 class LineStage(StrEnum):
     AWAITING_LABEL = "AWAITING_LABEL"
     LABELLED = "LABELLED"
@@ -132,7 +147,7 @@ class Customer(Record):
     address: str
     country: str
     joined: datetime
-    tier: str = "standard"
+    tier: Tier = Tier.STANDARD
     signals: list[FraudSignal] = []
     """Raised by earlier cases, not by this one."""
 
@@ -163,7 +178,7 @@ class Order(Record):
     total: Money
     refunded: Money
     """Money given back so far, by refund or store credit."""
-    payment_method: str = "card"
+    payment_method: PaymentMethod = PaymentMethod.CARD
     payment_fingerprint: str = ""
     """The payment provider's name for the card or the account, the same in every order that was paid with it."""
     return_window_days: int = 30

@@ -19,6 +19,7 @@ from tools.returns.models import (
     RefundStatus,
     Return,
     ReturnStatus,
+    Tier,
     Variant,
 )
 
@@ -72,7 +73,7 @@ class History(Result):
     """A customer's last twelve months. Declined and cancelled returns are listed but not counted."""
 
     customer_id: str
-    tier: str
+    tier: Tier
     joined: datetime
     signals: list[FraudSignal]
     orders_12m: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.money import Money
 from core.verdicts import FactType, FactValue
 from tools.returns.entitlement import TERMS, refundable, still_entitled, value_of, waived
-from tools.returns.models import OUR_FAULT, FraudSignal, Order, OrderStatus, ReturnStatus
+from tools.returns.models import OUR_FAULT, FraudSignal, Order, OrderStatus, PaymentMethod, ReturnStatus, Tier
 from tools.returns.rules import days_since_delivery, note_flags, window_days
 from tools.returns.subject import Subject
 from tools.returns.telling import (
@@ -169,7 +169,13 @@ SIGHTINGS: tuple[Sighting, ...] = (
         "Days to return any goods in, whatever the reason.",
         lambda order, _: order.return_window_days,
     ),
-    of_the_order("order.payment_method", T, "Such as card or gift_card.", lambda order, _: order.payment_method),
+    of_the_order(
+        "order.payment_method",
+        C,
+        "What it was paid with.",
+        lambda order, _: order.payment_method.value,
+        choices=tuple(PaymentMethod),
+    ),
     of_the_order(
         "order.card",
         T,
@@ -304,7 +310,13 @@ SIGHTINGS: tuple[Sighting, ...] = (
         "Where the customer lives, without case, signs and spaces; the customer where there is no address.",
         lambda customer, _: f"{_place(customer.address) or customer.customer_id}/{customer.country}",
     ),
-    of_the_customer("customer.tier", T, "Such as standard, plus or vip.", lambda customer, _: customer.tier),
+    of_the_customer(
+        "customer.tier",
+        C,
+        "What the customer is to the shop.",
+        lambda customer, _: customer.tier.value,
+        choices=tuple(Tier),
+    ),
     told(
         "vision.score",
         FactType.DECIMAL,

@@ -104,12 +104,19 @@ def of_the_lines(path: str, kind: FactType, doc: str, tell: Callable[[Lines, Ord
     return told(path, kind, doc, of_lines, OF_LINES)
 
 
-def of_the_customer(path: str, kind: FactType, doc: str, tell: Callable[[Customer, Subject], FactValue]) -> Sighting:
+def of_the_customer(
+    path: str,
+    kind: FactType,
+    doc: str,
+    tell: Callable[[Customer, Subject], FactValue],
+    *,
+    choices: Sequence[str] = (),
+) -> Sighting:
     async def of_customer(about: Subject) -> FactValue:
         customer = await about.customer()
         return None if customer is None else tell(customer, about)
 
-    return told(path, kind, doc, of_customer)
+    return told(path, kind, doc, of_customer, choices=choices)
 
 
 def of_the_history(path: str, doc: str, tell: Callable[[History], int]) -> Sighting:

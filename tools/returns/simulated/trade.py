@@ -25,12 +25,14 @@ from tools.returns.models import (
     LineStage,
     Order,
     OrderStatus,
+    PaymentMethod,
     Refund,
     RefundStatus,
     Resolution,
     Return,
     ReturnLine,
     ReturnStatus,
+    Tier,
     Variant,
 )
 from tools.returns.simulated import base_rates as rates
@@ -52,6 +54,12 @@ FAMILY = (
 STREETS = "Maple Row|Quarry Lane|Harbour Street|Mill Road|Orchard Close|Station Walk|Elm Court|Ferry Hill"
 TOWNS = "Northfield|Eastbrook|Lakemoor|Stonebridge|Westhaven|Fairmont|Ashby|Greenport|Millbank|Redcliff"
 CARRIERS = ("parcel_post", "north_express", "city_courier")
+_PAID_WITH = {
+    PaymentMethod.CARD: 0.66,
+    PaymentMethod.WALLET: 0.2,
+    PaymentMethod.PAY_LATER: 0.08,
+    PaymentMethod.GIFT_CARD: 0.06,
+}
 
 
 @dataclass
@@ -87,7 +95,7 @@ def people(random: Random, count: int, now: datetime) -> tuple[list[Customer], d
             f"{random.choice(towns)}",
             country=random.choice(market.countries),
             joined=now - timedelta(days=random.randint(400, 2200), minutes=random.randrange(1440)),
-            tier=pick(random, {"standard": 0.78, "plus": 0.16, "vip": 0.06}),
+            tier=pick(random, {Tier.STANDARD: 0.78, Tier.PLUS: 0.16, Tier.VIP: 0.06}),
         )
         customers.append(customer)
         markets[customer.customer_id] = market
@@ -149,9 +157,9 @@ def an_order(
         shipping_paid=shipping,
         total=goods + shipping,
         refunded=Money.zero(market.currency),
-        payment_method=pick(random, {"card": 0.66, "wallet": 0.2, "pay_later": 0.08, "gift_card": 0.06}),
+        payment_method=pick(random, _PAID_WITH),
         payment_fingerprint=_card_of(customer),
-        return_window_days=60 if customer.tier == "vip" else 45 if gift else 30,
+        return_window_days=60 if customer.tier is Tier.VIP else 45 if gift else 30,
         gift=gift,
     )
 
