@@ -30,7 +30,7 @@ class ExampleReader:
     rules: Set[str]
     groups: Mapping[str, ReviewerSet]
     broken: Set[str] = frozenset()
-    """Counts whose own definition was reported."""
+    """Counts and groups whose own definition was reported: naming them says nothing more."""
 
     def read(self) -> tuple[dict[str, Facts], tuple[Example, ...]]:
         """Typical facts for each tool, and the cases."""
@@ -101,6 +101,8 @@ class ExampleReader:
                     groups.add(name)
                 elif name in self.rules:
                     rules.add(name)
+                elif first == "review" and name in self.broken:
+                    return None
                 else:
                     options = [*self.rules, *(self.groups if first == "review" else ())]
                     case.say(expect.at, f"'{name}' is no rule and no group of reviewers", suggest(name, options))
