@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from core.errors import CountersignError
+from core.errors import NotFound
 from policies.problems import Problem
 from policies.vocabulary import Vocabulary
 
@@ -29,8 +29,8 @@ def vocabulary(file: Path, kind: str | None) -> Vocabulary:
     wanted = kind or file.name.split(".")[0]
     try:
         return of(wanted)
-    except CountersignError as error:
-        raise click.UsageError(f"'{wanted}' is no kind of case: {error.detail} Give --kind.") from error
+    except NotFound as error:
+        raise click.UsageError(f"'{wanted}' is no kind of case. {error.hint} Give --kind.") from error
 
 
 def problem_json(problem: Problem) -> dict[str, Any]:

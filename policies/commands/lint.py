@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -31,10 +32,10 @@ def lint(files: tuple[Path, ...], kind: str | None, as_json: bool) -> None:
       countersign policy lint policies/books/returns.yaml
     """
     found = [_linted(file, asking.vocabulary(file, kind)) for file in files]
-    side_by_side = _clashes([book for _, book in found if book is not None])
+    side_by_side = _clashes([(file, book) for file, (_, book) in zip(files, found, strict=True) if book is not None])
     reports = []
     for file, (problems, book) in zip(files, found, strict=True):
-        problems = [*problems, *side_by_side.get(id(book), ())]
+        problems = [*problems, *side_by_side.get(file, ())]
         reports.append({"file": str(file), "problems": [asking.problem_json(problem) for problem in problems]})
         if not as_json and problems:
             click.echo("\n".join(map(str, problems)))
@@ -53,11 +54,16 @@ def _linted(file: Path, vocabulary: Vocabulary) -> tuple[list[Problem], Book | N
     return remarks(book), book
 
 
-def _clashes(books: list[Book]) -> dict[int, list[Problem]]:
-    """Of several versions of one policy: dates that overlap or leave a gap, at the dates of the later one."""
+def _clashes(books: list[tuple[Path, Book]]) -> dict[Path, list[Problem]]:
+    """Of several versions of one policy: dates that overlap or leave a gap, at the dates of the later one.
+
+    Here files are named by their whole paths: those of one kind often have the same name in different folders.
+    """
     found = defaultdict(list)
-    for kind in {book.vocabulary.kind for book in books}:
-        for book, why in clashes([book for book in books if book.vocabulary.kind == kind]):
+    for kind in {book.vocabulary.kind for _, book in books}:
+        for book, why in clashes(
+            [replace(each, file=str(path)) for path, each in books if each.vocabulary.kind == kind]
+        ):
             at = book.in_force.at
-            found[id(book)].append(Problem(book.file, at.line, at.column, why, "Change the dates."))
+            found[Path(book.file)].append(Problem(book.file, at.line, at.column, why, "Change the dates."))
     return found

@@ -72,6 +72,19 @@ def test_lint_remarks_on_what_is_likely_not_meant(tmp_path: Path) -> None:
     assert "needs args.return_id, which rule 'RF-05' takes as missing" in told.output
 
 
+def test_versions_that_clash_are_named_by_their_whole_paths(tmp_path: Path) -> None:
+    """They lie in two folders under one name: the name alone would not tell them apart."""
+    files = [tmp_path / folder / "returns.yaml" for folder in ("now", "next")]
+    for number, file in enumerate(files):
+        file.parent.mkdir()
+        file.write_text(BOOK.read_text() + f"# {number}\n")
+    told = run("lint", *files)
+    assert told.exit_code == 1
+    line = next(line for line in told.output.splitlines() if "begins on the same day" in line)
+    assert line.startswith(f"{files[1]}:")
+    assert f"as {files[0]}: both would be in force" in line
+
+
 def test_explain_says_which_rule_and_why() -> None:
     action = (
         "explain",

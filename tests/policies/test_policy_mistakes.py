@@ -43,7 +43,7 @@ MISTAKES = [
     ("brackets in a list", _LAST, "when: [args.reason in ‸[UNWANTED, DEFECTIVE] and order.owned]", "", "Quote"),
     # head
     ("limit is a word", "many: 3", "many: ‸three", "neither money nor a number", ""),
-    ("yen with decimals", "15000 JPY", "‸150.5 JPY", "'150.5 JPY' has 1 decimal", "JPY has no decimals; write 150 JPY."),
+    ("yen with decimals", "15000 JPY", "‸150.5 JPY", "'150.5 JPY' has 1 decimal", "write 150 JPY."),
     ("number among money", "[150 USD, 15000 JPY]", "[150 USD, ‸3]", "no amount of money", ""),
     ("window is a word", "30 days, include", "‸a month, include", "no length of time", "30 days"),
     ("unknown lateness", _LATE, "if_late: ‸allow", "nothing that can be done", "Write deny, or escalate to"),
