@@ -48,11 +48,14 @@ def figures(cases: Sequence[Mapping[Key, float]], *, scale: float, seed: int) ->
 def _figure(wanted: _Wanted, interval: Interval, sums: Sums[Key], scale: float) -> Figure:
     by = scale if wanted.scales else 1.0
     change = wanted.quantity.of(sums)
+    low, high = min(interval.low, change), max(interval.high, change)
+    if wanted.unit == "share" and wanted.then is not None:
+        low, high = max(low, -wanted.then), min(high, 1.0 - wanted.then)  # no share is below none or above all
     return Figure(
         name=wanted.name,
         unit=wanted.unit,
         change=change * by,
-        interval=Interval(min(interval.low, change) * by, max(interval.high, change) * by),
+        interval=Interval(low * by, high * by),
         then=None if wanted.then is None else wanted.then * by,
         now=None if wanted.now is None else wanted.now * by,
         about=wanted.about,

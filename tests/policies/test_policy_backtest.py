@@ -24,6 +24,7 @@ from ledger.database import Ledger, sqlite_database
 from ledger.history import Asked, Decided, Ran, Voted, decisions, how_many, runs
 from policies.backtest.bounds import Bounded
 from policies.backtest.facts import Amount
+from policies.backtest.figures import figures
 from policies.backtest.recount import Recounts
 from policies.backtest.replay import Replay, Replayed, Unreplayable, Why
 from policies.backtest.resampling import Quantity, intervals, summed
@@ -439,3 +440,11 @@ def test_an_unreplayable_decision_says_which_fact(past: Past) -> None:
     assert isinstance(found, Unreplayable)
     assert found.why is Why.FACT
     assert found.what == "vision.score"
+
+
+def test_a_share_stays_a_share() -> None:
+    """Two cases of which both change: the change can't be more than all of them."""
+    case = {("alone then",): 1.0, ("alone now",): 0.0, ("cases",): 1.0, ("decisions",): 1.0}
+    found = {each.name: each for each in figures([case, case], scale=1.0, seed=7)}
+    share = found["cases in which nobody is asked"]
+    assert (share.change, share.interval.low, share.interval.high <= 0.0) == (-1.0, -1.0, True)
