@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from core.actions import Effect, ProposedAction
 from core.ports import FactSource, Judge, Tools
 from core.states import ReviewStatus
-from core.verdicts import Allow, Deny, Fact, Review, ReviewerSet, Verdict
+from core.verdicts import Deny, Fact, Review, ReviewerSet, Verdict
 from engine.counts import counted, remembered
 from engine.journal import Journal, Note
 from engine.labels import ARGS, Labels
@@ -78,25 +78,34 @@ class Gate:
         if labels is None:
             labels = self.labels.stored(ledger, action)
         verdict = self._judge.judge(action, {**facts, **labels, **told}, ledger.now)
-        refused = self._refused_money(ledger, action) if isinstance(verdict, Allow) else ()
-        if not refused:
+        if isinstance(verdict, Deny) or not (refused := self._refused_money(ledger, action)):
             return verdict
+        own: tuple[ReviewerSet, ...] = ()
         reason = "People refused the like of it in this case."
-        return Review(reason=reason, matches=verdict.matches, book=verdict.book, facts=verdict.facts, reviewers=refused)
+        if isinstance(verdict, Review):
+            own, reason = verdict.reviewers, f"{verdict.reason} {reason}"
+        return Review(
+            reason=reason,
+            matches=verdict.matches,
+            book=verdict.book,
+            facts=verdict.facts,
+            reviewers=_each_group_once(*own, *refused),
+        )
 
     def counted_by(self, action: ProposedAction, facts: Mapping[str, Fact], now: datetime) -> dict[str, str]:
         """What its run has to remember for policy's counts."""
         return remembered(self._judge.remembers(action.kind, action.tool, now), facts)
 
-    def _refused_money(self, ledger: Ledger, action: ProposedAction) -> tuple[ReviewerSet, ...]:
+    def _refused_money(self, ledger: Ledger, action: ProposedAction) -> list[ReviewerSet]:
         """Who refused this tool, or money, in this case: the same people see every later attempt, however split."""
         spends = self._spends(action.tool, action.args)
+        asked: list[ReviewerSet] = []
         for review in reversed(ledger.reviews.of_case(action.case_id)):
             if review.status in (ReviewStatus.REJECTED, ReviewStatus.EXPIRED):
                 earlier = ledger.effects.action(review.action_id)
                 if earlier.tool == action.tool or (spends and self._spends(earlier.tool, earlier.args)):
-                    return ledger.reviews.asked(review)
-        return ()
+                    asked += ledger.reviews.asked(review)
+        return asked
 
     def _spends(self, tool: str, args: Mapping[str, Any]) -> bool:
         spec = self._tools.specs().get(tool)
@@ -187,3 +196,12 @@ class Gate:
 
     def _no(self, ledger: Ledger, action: ProposedAction, reason: str) -> Deny:
         return Deny(reason=reason, book=self._judge.book(action.kind, ledger.now))
+
+
+def _each_group_once(*asked: ReviewerSet) -> tuple[ReviewerSet, ...]:
+    """Of a group that is asked twice, what asks more people; of as many, what policy asks now."""
+    groups: dict[str, ReviewerSet] = {}
+    for each in asked:
+        if each.group not in groups or each.people > groups[each.group].people:
+            groups[each.group] = each
+    return tuple(groups.values())

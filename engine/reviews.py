@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from core.actions import ProposedAction
-from core.errors import AlreadyDecided, Forbidden, InvalidInput, KeyReused, StaleState
+from core.errors import AlreadyDecided, InvalidInput, KeyReused, StaleState
 from core.people import Permission, Person, require
 from core.ports import Interrupt, Tools
 from core.states import FINISHED, CaseStatus, ReviewStatus
@@ -23,7 +23,7 @@ from engine.lateness import lapse
 from engine.rates import RateCard
 from engine.rulings import reconciled
 from engine.stream import Stream
-from engine.votes import missing, satisfied, valid_voters
+from engine.votes import missing, outgrown, require_a_vote, satisfied, valid_voters
 from ledger.database import Database, Ledger
 from ledger.tables import CaseRow, ReviewRow, VoteRow
 
@@ -69,12 +69,15 @@ class ReviewDesk:
         self.open(ledger, case, action_id, question.id, verdict)
 
     def _adopt(self, ledger: Ledger, case: CaseRow, action_id: str, interrupt_id: str) -> bool:
-        """After a power cut a graph comes to a question again, under another name: people are not asked twice."""
+        """After a power cut a graph comes to a question again, under another name: people are not asked twice.
+
+        Unless it is a permit, and policy has come to ask for more than they gave: then the question is a new one.
+        """
         asked: list[ReviewRow] = []
         while found := ledger.reviews.of_action(action_id):
             asked.append(found[-1])
             action_id = found[-1].edited_to or ""
-        if not asked or asked[-1].status == ReviewStatus.SUPERSEDED:
+        if not asked or asked[-1].status == ReviewStatus.SUPERSEDED or outgrown(ledger, asked[-1]):
             return False
         for review in asked:
             review.interrupt_id, review.version = interrupt_id, review.version + 1
@@ -100,13 +103,16 @@ class ReviewDesk:
     # people
 
     async def claim(self, person: Person, review_id: str) -> ReviewRow:
-        """Takes the review for five minutes, or renews. Raises `LeaseLost`, `AlreadyDecided`, `Forbidden`."""
+        """Takes the review for five minutes, or renews, and never beyond the time that is left for it.
+
+        Who may not vote on it may not keep others from it. Raises `LeaseLost`, `AlreadyDecided`, `Forbidden`.
+        """
         require(person, Permission.CLAIM)
 
         def take(ledger: Ledger) -> ReviewRow:
             review = ledger.reviews.get(review_id, lock=True)
-            _seated(person, review)
-            ledger.reviews.claim(review, person.id, CLAIM_LEASE)
+            _voted_on(ledger, person, review)
+            ledger.reviews.claim(review, person.id, min(CLAIM_LEASE, review.due_at - ledger.now))
             ledger.trace.add(review.case_id, "review.claimed", {"review": review.id, "by": person.id})
             return review
 
@@ -193,20 +199,10 @@ class ReviewDesk:
         return await self._database.read(person.workspace, find)
 
     def _may_vote(self, ledger: Ledger, person: Person, review: ReviewRow, decision: Decision) -> ProposedAction:
-        ledger.reviews.still_open(review)
-        if review.due_at <= ledger.now:
-            raise AlreadyDecided("Its time is over.", hint="It will expire in a moment.", present="expired")
-        action = ledger.effects.proposed(ledger.effects.action(review.action_id))
-        if action.proposer == person.id:
-            raise Forbidden("You proposed this action: somebody else has to approve it.", hint="Leave it in the queue.")
-        if ledger.cases.get(review.case_id).opened_by == person.id and action.tool not in incidents.QUESTIONS:
-            raise Forbidden("You opened this case: somebody else has to decide.", hint="Leave it in the queue.")
-        _seated(person, review)
+        action = _voted_on(ledger, person, review)
         held = review.claimed_until is not None and review.claimed_until > ledger.now
         if held and review.claimed_by != person.id:
             raise StaleState(f"{review.claimed_by} holds it.", hint="Take another one.", present=review.claimed_by)
-        if any(vote.person == person.id for vote in ledger.reviews.votes(review.id)):
-            raise AlreadyDecided("You have voted on it already.", hint="It waits for others.", present="voted")
         if decision.seen != ledger.reviews.saw(review, action.args):
             raise StaleState("It changed since you looked at it.", hint="Look again.", present=str(review.version))
         if decision.choice is Choice.REJECT and not decision.reason_code:
@@ -323,12 +319,14 @@ def _wake(ledger: Ledger, case: CaseRow, review: ReviewRow) -> None:
     ledger.cases.post(case, source="desk", event_id=event_id, event="review.decided", payload=payload)
 
 
-def _seated(person: Person, review: ReviewRow) -> None:
-    """Raises `Forbidden` if none of the person's roles is asked for."""
-    asked = {str(each["role"]) for each in review.reviewers}
-    if not asked & person.roles:
-        wanted = " or ".join(sorted(asked))
-        raise Forbidden(f"It takes the role {wanted}.", hint="Ask somebody who has it.", missing_role=wanted)
+def _voted_on(ledger: Ledger, person: Person, review: ReviewRow) -> ProposedAction:
+    """The action that an open review asks about. Raises what `require_a_vote` raises, `AlreadyDecided` also if late."""
+    ledger.reviews.still_open(review)
+    if review.due_at <= ledger.now:
+        raise AlreadyDecided("Its time is over.", hint="It will expire in a moment.", present="expired")
+    action = ledger.effects.proposed(ledger.effects.action(review.action_id))
+    require_a_vote(ledger, action, review, person)
+    return action
 
 
 def _log(ledger: Ledger, review: ReviewRow, entry: str, vote: VoteRow | None, **more: Any) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.model_call import ModelCall
 from core.states import RunStatus
+from core.verdicts import Allow, Deny, Review
 from engine.executor import Executor
 from engine.gate import Gate
 from engine.journal import Journal
 from engine.rulings import Ruled, ruling
-from ledger.database import Database
+from engine.votes import approval
+from ledger.database import Database, Ledger
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,19 @@ class Services:
         return await self.database.write(workspace, lambda ledger: ruling(ledger, action_id))
 
     async def permitted(self, workspace: str, action_id: str) -> bool:
-        """Whether people let the house go on, and it did: the run of the action is the permit."""
-        run = await self.database.read(workspace, lambda ledger: ledger.effects.run(action_id))
-        return run is not None and run.status == RunStatus.DONE
+        """Whether a model may be called: people let it, it ran, and they are all whom policy asks for now."""
+
+        def look(ledger: Ledger) -> bool:
+            run = ledger.effects.run(action_id)
+            if run is None or run.status != RunStatus.DONE:
+                return False
+            action = ledger.effects.proposed(ledger.effects.action(action_id))
+            match self.gate.models.verdict(action.kind, ModelCall.model_validate(action.args)):
+                case Allow():
+                    return True
+                case Deny():
+                    return False
+                case Review() as verdict:
+                    return not approval(ledger, action, verdict)[1]
+
+        return await self.database.read(workspace, look)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from core.actions import ProposedAction
-from core.errors import NotFound
+from core.errors import AlreadyDecided, Forbidden, NotFound
+from core.people import Person
 from core.states import ReviewStatus
-from core.verdicts import Review, ReviewerSet
+from core.verdicts import Review, ReviewerSet, RuleMatch
 from engine import incidents
 from ledger.database import Ledger
 from ledger.tables import ReviewRow, VoteRow
@@ -48,12 +49,40 @@ def missing(asked: Sequence[ReviewerSet], voters: dict[str, frozenset[str]]) -> 
     )
 
 
+def barred(ledger: Ledger, action: ProposedAction) -> dict[str, str]:
+    """Who has no vote on this action whatever their roles, and why not: whoever is a party to it.
+
+    Whose id is an argument is named by it. The house's own questions may be answered by who opened the case.
+    """
+    parties = dict.fromkeys(named(action), "It is about you: somebody else has to approve it.")
+    if action.tool not in incidents.QUESTIONS:
+        parties[ledger.cases.get(action.case_id).opened_by] = "You opened this case: somebody else has to decide."
+    return parties | {action.proposer: "You proposed this action: somebody else has to approve it."}
+
+
+def named(action: ProposedAction) -> frozenset[str]:
+    """The ids that the action would name, if they are people's: all text that stands as an argument of its own."""
+    return frozenset(value for value in action.args.values() if isinstance(value, str))
+
+
+def require_a_vote(ledger: Ledger, action: ProposedAction, review: ReviewRow, person: Person) -> None:
+    """Raises `Forbidden` if this person's word can't count here, `AlreadyDecided` if they have given it."""
+    if why := barred(ledger, action).get(person.id):
+        raise Forbidden(why, hint="Leave it in the queue.")
+    roles = {str(each["role"]) for each in review.reviewers}
+    if not roles & person.roles:
+        wanted = " or ".join(sorted(roles))
+        raise Forbidden(f"It takes the role {wanted}.", hint="Ask somebody who has it.", missing_role=wanted)
+    if any(vote.person == person.id for vote in ledger.reviews.votes(review.id)):
+        raise AlreadyDecided("You have voted on it already.", hint="It waits for others.", present="voted")
+
+
 def valid_voters(ledger: Ledger, action: ProposedAction, review: ReviewRow) -> dict[str, frozenset[str]]:
     """People whose approval of this very action counts now, with the roles that they hold now."""
     voters: dict[str, frozenset[str]] = {}
-    opened_by = "" if action.tool in incidents.QUESTIONS else ledger.cases.get(action.case_id).opened_by
+    parties = barred(ledger, action)
     for vote in ledger.reviews.votes(review.id):
-        if _counts(vote, action, review) and vote.person != opened_by:
+        if _counts(vote, action, review) and vote.person not in parties:
             try:
                 person = ledger.people.get(vote.workspace, vote.person)
             except NotFound:
@@ -63,12 +92,7 @@ def valid_voters(ledger: Ledger, action: ProposedAction, review: ReviewRow) -> d
 
 
 def _counts(vote: VoteRow, action: ProposedAction, review: ReviewRow) -> bool:
-    return (
-        vote.choice == APPROVE
-        and vote.action_id == action.id
-        and vote.person != action.proposer
-        and vote.at <= review.due_at
-    )
+    return vote.choice == APPROVE and vote.action_id == action.id and vote.at <= review.due_at
 
 
 def approval(ledger: Ledger, action: ProposedAction, verdict: Review) -> tuple[ReviewRow | None, str]:
@@ -85,6 +109,18 @@ def approval(ledger: Ledger, action: ProposedAction, verdict: Review) -> tuple[R
     return review, ""
 
 
+def outgrown(ledger: Ledger, review: ReviewRow) -> bool:
+    """Whether the action ran by this approval, and policy asked for more people when it was proposed again.
+
+    Only of a permit is a run not the end of it. An approval that has not run is judged by the executor.
+    """
+    if review.status != ReviewStatus.APPROVED or ledger.effects.run(review.action_id) is None:
+        return False
+    verdict = ledger.effects.decisions(review.action_id)[-1]
+    action = ledger.effects.proposed(ledger.effects.action(review.action_id))
+    return verdict.verdict == "review" and bool(approval(ledger, action, Review.model_validate(verdict.body))[1])
+
+
 def seats(asked: Sequence[ReviewerSet], reviewed: Sequence[ReviewerSet]) -> list[ReviewerSet]:
     """Whose seats have to be filled: of those whom policy asks for now, or of those who took over from them.
 
@@ -98,9 +134,12 @@ def seats(asked: Sequence[ReviewerSet], reviewed: Sequence[ReviewerSet]) -> list
 
 
 def further_reasons(ledger: Ledger, review: ReviewRow, verdict: Review) -> str:
-    """Rules that ask for people now and did not when the review was opened: its voters never saw them."""
+    """Rules that ask for people now and did not when the review was opened: its voters never saw them.
+
+    A rule that says something else under its old name is another rule.
+    """
     shown = [row for row in ledger.effects.decisions(review.action_id) if row.at <= review.opened_at]
-    known = {match["rule"] for row in shown[-1:] for match in row.body["matches"]}
-    new = [match for match in verdict.matches if not match.monitor and match.rule not in known]
+    known = {RuleMatch.model_validate(match) for row in shown[-1:] for match in row.body["matches"]}
+    new = [match for match in verdict.matches if not match.monitor and match not in known]
     further = [f"{match.rule}: {match.reason}" for match in new if match.decides != "allow"]
     return f"there are further reasons since it was approved: {'; '.join(further)}" if further else ""

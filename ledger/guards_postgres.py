@@ -86,7 +86,7 @@ BEGIN
         FROM json_array_elements(decided.body->'reviewers') WITH ORDINALITY AS s(of, n)
     ), seat AS (
         SELECT n, of->>'role' AS role, greatest(at_least, (of->>'people')::int) AS people FROM wanted
-    ), approver AS (  -- who counts, with each role that they had when they voted and have now
+    ), approver AS (  -- who counts, with each role that they had when they voted and have now; nobody it is about
         SELECT v.person, had.role
         FROM vote AS v
         JOIN person AS p ON p.workspace = asked.workspace AND p.id = v.person
@@ -95,6 +95,9 @@ BEGIN
         WHERE v.review_id = asked.id AND v.action_id = NEW.action_id AND v.workspace = asked.workspace
         AND v.choice = 'approve' AND v.at <= asked.due_at AND p.active
         AND v.person <> proposed.proposer AND v.person <> concerned.opened_by
+        AND NOT EXISTS (
+            SELECT 1 FROM json_each(proposed.args) AS a(name, of)
+            WHERE json_typeof(a.of) = 'string' AND a.of #>> '{}' = v.person)
     )
     SELECT
         NOT EXISTS (SELECT 1 FROM seat) OR EXISTS (

@@ -20,7 +20,8 @@ def _took_over(late: str) -> str:
 VIEWS = {
     # The approval that counts for an action: the last one.
     "run_approval": """CREATE VIEW run_approval AS
-        SELECT r.action_id, r.id AS review_id, r.reviewers, r.due_at, r.decided_at, a.workspace, a.proposer, c.opened_by
+        SELECT r.action_id, r.id AS review_id, r.reviewers, r.due_at, r.decided_at, a.workspace, a.proposer,
+        a.args, c.opened_by
         FROM review AS r
         JOIN action AS a ON a.id = r.action_id AND a.workspace = r.workspace AND a.case_id = r.case_id
         JOIN "case" AS c ON c.id = a.case_id
@@ -38,7 +39,7 @@ VIEWS = {
             ELSE s.value END, '$.role') AS role
         FROM decision AS d CROSS JOIN run_approval AS r CROSS JOIN json_each(d.body, '$.reviewers') AS s
         WHERE d.id = (SELECT max(id) FROM decision WHERE action_id = d.action_id) AND r.action_id = d.action_id""",
-    # Who counts, with each role that they had when they voted and have now.
+    # Who counts, with each role that they had when they voted and have now; nobody whom the action is about.
     "run_approver": """CREATE VIEW run_approver AS
         SELECT r.action_id, v.person, had.value AS role
         FROM run_approval AS r
@@ -47,7 +48,8 @@ VIEWS = {
         CROSS JOIN json_each(v.roles) AS had
         CROSS JOIN json_each(p.roles) AS has ON has.value = had.value
         WHERE v.action_id = r.action_id AND v.workspace = r.workspace AND v.choice = 'approve' AND v.at <= r.due_at
-        AND v.person <> r.proposer AND v.person <> r.opened_by AND p.active""",
+        AND v.person <> r.proposer AND v.person <> r.opened_by AND p.active
+        AND NOT EXISTS (SELECT 1 FROM json_each(r.args) AS a WHERE a.type = 'text' AND a.value = v.person)""",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 
+from core.actions import ProposedAction
 from core.states import ReviewStatus
 from core.verdicts import Review, ReviewerSet
 from engine.votes import approval
@@ -27,6 +28,16 @@ class Vote:
     now: str
     active: bool
     late: bool
+
+
+@dataclass
+class Told(Scene):
+    """A scene whose action has arguments, which may name people."""
+
+    args: dict[str, Any] = field(default_factory=dict)
+
+    def another(self, ledger: Any, **args: Any) -> ProposedAction:
+        return super().another(ledger, **self.args, **args)
 
 
 @st.composite
@@ -67,18 +78,26 @@ def asked(draw: st.DrawFn) -> tuple[ReviewerSet, ...]:
     return tuple(draw(sets(group)) for group in "pqr"[: draw(st.integers(1, 3))])
 
 
+NAME = st.sampled_from(NAMES)
+ARGS = st.dictionaries(
+    st.sampled_from(("person", "note", "x")),
+    st.one_of(NAME, NAME, st.lists(NAME), st.builds(lambda name: {"id": name}, NAME), st.just("x and y"), st.none()),
+    max_size=2,
+)
+
+
 @pytest.fixture(scope="module", params=SERVERS)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with open_server(request.param) as opened:
         yield opened
 
 
-@given(data=st.data(), then=asked(), votes=VOTES)
+@given(data=st.data(), then=asked(), votes=VOTES, args=ARGS)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_they_let_the_same_run(
-    server: Server, data: Any, then: tuple[ReviewerSet, ...], votes: dict[str, Vote]
+    server: Server, data: Any, then: tuple[ReviewerSet, ...], votes: dict[str, Vote], args: dict[str, Any]
 ) -> None:
-    scene = Scene(server, then)
+    scene = Told(server, then, args=args)
     for _ in range(data.draw(st.integers(0, 2), label="times late")):
         reviewed = scene.do(lambda ledger: ledger.reviews.asked(ledger.reviews.get(scene.review)))
         may = [n for n, each in enumerate(reviewed) if each.late]

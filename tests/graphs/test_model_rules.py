@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from core.people import Person
 from core.settings import ModelSettings
 from core.states import CaseStatus, RunStatus
 from graphs import catalog
-from tests.support.till import Till, open_till, write
+from tests.support.till import Till, open_till, pay, write
 
 C = CaseStatus
 ABROAD = ModelSettings(backend="openai", base_url="https://models.example/v1", name="large", region="us")
@@ -158,6 +159,54 @@ async def test_a_case_whose_model_moves_while_it_waits_is_asked_about_anew(folde
         waiting = await till.args((await till.review(case)).action_id)
         assert waiting["model"]["region"] == "apac"
         await till.approve("ben", case)
+        assert await till.status(case) is C.CLOSED
+
+
+async def test_a_permit_does_not_outlive_a_stricter_policy(folder: Path) -> None:
+    """The desk let the case be shown; by the next call policy asks the bosses, and again nothing is shown before."""
+    async with open_till(folder, hosted=ABROAD) as till:
+        case = await till.run([write()], [pay("60.00")], [write(text="more")])
+        await till.approve("ann", case)
+        assert (await till.review(case)).reason == "Above the limit."
+        called, stricter = (
+            till.model.calls,
+            ("decide: review by desk\n  when: model", "decide: review by bosses\n  when: model"),
+        )
+        till.change_policy(*stricter)
+        till.clock.advance(timedelta(minutes=1))
+        await till.approve("ann", case)
+        assert [each["group"] for each in (await till.review(case)).reviewers] == ["bosses"]
+        assert till.model.calls == called
+        await till.approve("cat", case)
+        assert till.model.calls == called
+        await till.approve("dan", case)
+        assert await till.status(case) is C.CLOSED
+        assert await till.happened(case) == ["note.write", "gift.pay", "note.write"]
+        permits = [run for run in await till.runs(case) if run.tool == MODEL_CALL]
+        assert len(permits) == 1  # the same call is the same action: it has two approvals, and ran by the first
+        assert (await till.check()).findings == []
+
+
+async def test_a_stricter_policy_that_people_say_no_to_shows_nothing_more(folder: Path) -> None:
+    async with open_till(folder, hosted=ABROAD) as till:
+        case = await till.run([write()], [pay("60.00")], [write(text="more")])
+        await till.approve("ann", case)
+        called = till.model.calls
+        till.change_policy("decide: review by desk\n  when: model", "decide: review by bosses\n  when: model")
+        await till.approve("ann", case)
+        await till.reject("cat", case, "other")
+        await handed_over(till, case, "the model may not be shown this case")
+        assert till.model.calls == called
+
+
+async def test_a_milder_policy_asks_nobody_again(folder: Path) -> None:
+    async with open_till(folder, hosted=ABROAD) as till:
+        till.change_policy("decide: review by desk\n  when: model", "decide: review by bosses\n  when: model")
+        case = await till.run([write()], [pay("60.00")], [write(text="more")])
+        await till.approve("ben", case)
+        await till.approve("cat", case)
+        till.change_policy("people: 2, within: 1 day", "people: 1, within: 1 day")
+        await till.approve("ann", case)
         assert await till.status(case) is C.CLOSED
 
 

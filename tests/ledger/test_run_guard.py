@@ -6,6 +6,7 @@ Each story is played on SQLite and on PostgreSQL, with bare statements, around a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from core.actions import ProposedAction
 from core.states import Desired, ReviewStatus, RunStatus
 from core.verdicts import Deny, ReviewerSet
 from ledger import guards
@@ -253,6 +255,48 @@ def test_a_vote_that_does_not_count_fills_no_seat(server: Server, cast: Callable
     with pytest.raises(IntegrityError, match="run refused: approval is missing of some who are asked"):
         scene.run()
     assert scene.runs() == 0
+
+
+@dataclass
+class Told(Scene):
+    """A scene whose action has arguments."""
+
+    args: dict[str, Any] = field(default_factory=dict)
+
+    def another(self, ledger: Any, **args: Any) -> ProposedAction:
+        return super().another(ledger, **self.args, **args)
+
+
+NAMES_HER = [{"person": "ann"}, {"n": 1, "of": {"id": "bob"}, "to": "ann"}, {"zoë": "ann", "note": "ann and bob"}]
+NAMES_NOBODY = [
+    {"note": "ann and bob"},
+    {"ann": "x"},
+    {"people": ["ann"]},
+    {"of": {"id": "ann"}},
+    {"to": "Ann", "n": None},
+]
+
+
+@pytest.mark.parametrize("args", NAMES_HER, ids=str)
+def test_nobody_votes_on_what_names_them(server: Server, args: dict[str, Any]) -> None:
+    scene = Told(server, (DESK,), args=args).votes(ann="clerk").decided()
+    with pytest.raises(IntegrityError, match="run refused: approval is missing of some who are asked"):
+        scene.run()
+    assert Told(server, (DESK,), args=args).votes(ann="clerk", ben="clerk").decided().run() == 1
+
+
+@pytest.mark.parametrize("args", NAMES_NOBODY, ids=str)
+def test_only_a_whole_text_argument_names_somebody(server: Server, args: dict[str, Any]) -> None:
+    assert Told(server, (DESK,), args=args).votes(ann="clerk").decided().run() == 1
+
+
+def test_a_name_is_compared_as_it_is_whatever_stands_in_it(server: Server) -> None:
+    for name in ("zoë", "o-brien@shop.example", "1", "null"):
+        scene = Told(server, (DESK,), args={"person": name}).votes(**{name: "clerk"}).decided()
+        with pytest.raises(IntegrityError, match="missing of some"):
+            scene.run()
+    for name, value in (("1", 1), ("null", None), ("true", True)):
+        assert Told(server, (DESK,), args={"person": value}).votes(**{name: "clerk"}).decided().run() == 1
 
 
 @pytest.mark.parametrize("choice", ["reject", "edit"])
