@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, TypeVar
 
 from langchain_core.language_models import BaseChatModel
@@ -22,6 +23,7 @@ from core.errors import InvalidInput, ModelNonsense
 MAX_PROPOSALS = 8
 MAX_ARGS_BYTES = 16_384
 MAX_TEXT = 4_000
+MAX_ID = 80
 UNREADABLE = "unreadable"
 """The only argument of a proposal whose arguments were no JSON object or too large: no tool takes it."""
 
@@ -142,11 +144,13 @@ class _Answer:
                 args = {UNREADABLE: str(args)[:500]}
             elif len(json.dumps(args)) > MAX_ARGS_BYTES:
                 args = {UNREADABLE: f"more than {MAX_ARGS_BYTES} bytes"}
-            call_id = call["id"] or ""
-            if not call_id or call_id in taken:
-                call_id = f"call_{turn_no}_{len(calls)}"
+            # Cut first: two ids that differ only behind it are one, and answers are told apart by them.
+            call_id = (call["id"] or "")[:MAX_ID]
+            made_up = (f"call_{turn_no}_{n}" for n in count(len(calls)))
+            while not call_id or call_id in taken:
+                call_id = next(made_up)
             taken.add(call_id)
-            calls.append(_Call(call_id[:80], decode(str(call["name"] or "nameless"))[:80], args))
+            calls.append(_Call(call_id, decode(str(call["name"] or "nameless"))[:80], args))
         return cls(raw, calls)
 
     def message(self, calls: Iterable[_Call]) -> AIMessage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, Send
 
 from agents.wire import decode
-from core.actions import Effect, Egress, OutcomeStatus, ProposedAction, ToolOutcome
+from core.actions import Effect, Egress, OutcomeStatus, ProposedAction, ToolOutcome, ToolSpec
 from core.errors import InvalidInput
 from core.model_call import ModelCall
 from core.verdicts import Allow, Deny, Review
@@ -76,24 +76,35 @@ def _check(call: PlannedCall, case: dict[str, Any], context: Context) -> Propose
 def _told(state: CaseState, context: Context) -> Told:
     """What the case holds so far, by the house's own answers; of the model's words only what it asked for."""
     vouched = frozenset(name for name, each in context.payload.items() if each.vouched)
-    return Told.of(state["case"]["payload"], vouched, _answered(state.get("messages", []), context))
+    return Told.of(state["case"]["payload"], vouched, answered(state.get("messages", []), context.specs))
 
 
-def _answered(messages: Sequence[AnyMessage], context: Context) -> Iterator[Answered]:
-    """Each answer with the call before it: a model may use an id again."""
-    open_calls: dict[str, ToolCall] = {}
+def answered(messages: Sequence[AnyMessage], specs: Mapping[str, ToolSpec[Any]]) -> Iterator[Answered]:
+    """Each answer with the call before it: a model may use an id again.
+
+    Where calls of one message share an id, nobody knows which of them was answered. Such an answer is no record, and
+    whatever any of them asked for may have been written down.
+    """
+    open_calls: dict[str, list[ToolCall]] = {}
     for message in messages:
         if isinstance(message, AIMessage):
-            open_calls |= {str(call["id"]): call for call in message.tool_calls}
-        elif isinstance(message, ToolMessage) and (call := open_calls.pop(message.tool_call_id, None)):
-            spec = context.specs.get(decode(call["name"]))
-            if spec is not None:
-                yield Answered(
-                    args=call["args"],
-                    outcome=str(message.content),
-                    of_record=Egress.PROVIDER in spec.egress,
-                    keeps=spec.effect is not Effect.READ,
-                )
+            open_calls |= {str(call["id"]): [] for call in message.tool_calls}
+            for call in message.tool_calls:
+                open_calls[str(call["id"])].append(call)
+        elif isinstance(message, ToolMessage):
+            asked = open_calls.get(message.tool_call_id, [])
+            sure = len(asked) == 1
+            for call in asked:
+                spec = specs.get(decode(call["name"]))
+                if spec is not None:
+                    yield Answered(
+                        args=call["args"],
+                        outcome=str(message.content),
+                        of_record=sure and Egress.PROVIDER in spec.egress,
+                        keeps=not sure or spec.effect is not Effect.READ,
+                    )
+            if sure:
+                del open_calls[message.tool_call_id]
 
 
 def _route(case: dict[str, Any], action: ProposedAction, ruling: Ruling) -> Send | ToolOutcome:

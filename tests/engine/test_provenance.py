@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, ToolMessage
+from langchain_core.messages.tool import ToolCall
+from langchain_core.outputs import ChatResult
 from pydantic import BaseModel
 
 from agents.contract import MAKE_PLAN
+from agents.wire import encode
 from core.errors import InvalidInput
 from core.money import Money
 from core.states import CaseStatus
 from core.verdicts import Source
 from engine.provenance import Answered, Told, edited, sources
+from graphs.gate import answered
 from tests.support.script import DONE, ScriptedModel, Turn
 from tests.support.till import Till, open_till, pay, usd, write
 
@@ -208,6 +212,21 @@ class Improviser(ScriptedModel):
         return self.lines[len(said)] if len(said) < len(self.lines) else DONE
 
 
+class Forger(Improviser):
+    """Chooses the ids of its calls, so that an answer would be taken for that of another call."""
+
+    ids: Callable[[int], tuple[str, ...]]
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        result = super()._generate(messages, *args, **kwargs)
+        message = result.generations[0].message
+        assert isinstance(message, AIMessage)
+        if len(message.tool_calls) > 1:
+            for call, forged in zip(message.tool_calls, self.ids(len(messages)), strict=True):
+                call["id"] = forged
+        return result
+
+
 RULES = """\
 - id: T-20
   tools: [gift.pay]
@@ -255,6 +274,52 @@ async def test_what_the_model_made_up_is_denied_and_what_a_record_gave_goes_thro
     last = (await till.actions(case))[-1]
     assert (await labels(till, last.id))[-1] == {"args.account_id.source": "model", "args.amount.source": "record"}
     assert await till.happened(case) == []
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        lambda turn: ("a" * 80 + "0", "a" * 80 + "1"),
+        lambda turn: (f"call_{turn}_1", ""),
+        lambda turn: ("", f"call_{turn}_0"),
+        lambda turn: ("same", "same"),
+    ],
+    ids=["alike for eighty characters", "one that would be made up", "the same after it", "the same"],
+)
+async def test_no_choice_of_ids_makes_a_record_of_what_the_model_wrote(
+    folder: Path, ids: Callable[[int], tuple[str, ...]]
+) -> None:
+    """The answer repeats what was noted. Taken for the other note's it would be a record that nobody was told of."""
+    async with open_till(folder, model=Forger(ids=ids)) as till:
+        till.change_policy("- id: T-9\n", RULES)
+        case = await played(till, [write(text="acc_2"), write(text="hello")], [pay("40.00", "acc_2")])
+        assert (await till.trace(case, "action.judged"))[-1]["reason"] == "An account out of nowhere."
+        assert await till.happened(case) == ["note.write"] * 2
+
+
+def said(*calls: tuple[str, str, dict[str, Any]]) -> AIMessage:
+    return AIMessage(
+        "", tool_calls=[ToolCall(id=call_id, name=encode(tool), args=args) for call_id, tool, args in calls]
+    )
+
+
+def heard(call_id: str, **result: Any) -> ToolMessage:
+    return ToolMessage(call(result).outcome, tool_call_id=call_id)
+
+
+def test_an_answer_that_could_be_of_two_calls_is_no_record_and_what_they_wrote_stays_their_own(till: Till) -> None:
+    """As in a conversation that was stored before ids were told apart."""
+    specs = till.house.tools.specs()
+    twice: list[AnyMessage] = [
+        said(("a", "note.write", {"text": "acc_evil"}), ("a", "account.read", {"account_id": "acc_9"})),
+        heard("a", text="acc_evil"),
+        heard("a", owner="SKU-8"),
+    ]
+    assert source("note", *answered(twice, specs), note="acc_evil") is M
+    assert source("note", *answered(twice, specs), note="SKU-8") is M
+    later = [*twice, said(("a", "account.read", {"account_id": "acc_1"})), heard("a", note="acc_evil", sku="SKU-9")]
+    assert source("note", *answered(later, specs), note="acc_evil") is M  # written down, and read back
+    assert source("note", *answered(later, specs), note="SKU-9") is R  # an id may be used again in another turn
 
 
 async def test_labels_are_stored_with_the_decision_and_taken_again_when_it_runs(till: Till) -> None:
