@@ -9,7 +9,7 @@ from policies.backtest.resampling import Interval, Quantity, Sums, intervals, su
 from policies.backtest.tally import Key
 
 HOUR_S = 3_600
-_REFUSED = "of it, refused by people"
+AUTOMATIC, REFUSED = "goes out without a person", "of it, refused by people"
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,13 @@ def _money(sums: Sums[Key]) -> list[_Wanted]:
     for currency in currencies:
         automatic = [key for key in sums if key[:2] == ("automatic", currency)]
         candidates: list[tuple[str, list[Key], str]] = [
-            ("goes out without a person", automatic, "until now it waited, or was denied"),
-            (_REFUSED, [("refused", currency)], "rejected, let expire, or taken off by an edit"),
+            (AUTOMATIC, automatic, "until now it waited, or was denied"),
+            (REFUSED, [("refused", currency)], "rejected, let expire, or taken off by an edit"),
             ("comes to people", [("asked", currency)], "until now it went out by itself, or was denied"),
             ("is denied", [("denied", currency)], "until now it went out, or people were asked"),
         ]
         for name, keys, about in candidates:
-            headline = bool(automatic) and name == _REFUSED
+            headline = bool(automatic) and name == REFUSED
             if headline or any(sums[key] for key in keys):
                 found.append(_Wanted(name, currency, _sum(dict.fromkeys(keys, 1.0)), about=about))
     return found

@@ -47,6 +47,8 @@ class Backtest:
     """For each tool: how many were `then` and are `now`."""
     other_reviewers: int
     """Decisions that were a review and are one, by other people."""
+    changed_cases: int
+    """Cases of which any decision changes."""
     figures: list[Figure]
     answers: Mapping[tuple[str, str], tuple[int, int]]
     """What people had said of what would now go out by itself: (currency, answer): how many, minor units."""
@@ -87,6 +89,7 @@ class Backtest:
             "compared": self.compared,
             "changed": self.changed,
             "unjudged": self.unjudged,
+            "changed_cases": self.changed_cases,
             "other_reviewers": self.other_reviewers,
             "verdicts": {
                 tool: [{"then": then, "now": now, "decisions": many} for (then, now), many in sorted(found.items())]

@@ -12,6 +12,8 @@ from policies.backtest.outcome import Backtest
 from policies.backtest.tally import Changed
 
 _WIDTH = 100
+_FEW = 10
+"""Changed cases below which the intervals come out too narrow."""
 VERDICTS = ("allow", "review", "deny")
 METHOD = (
     "Each decision was judged again as of its own moment, on the facts that it had. The dates on which the new "
@@ -117,6 +119,8 @@ def _lines(found: Backtest) -> Iterator[str]:
     yield ""
     yield from wrap(METHOD, _WIDTH)
     yield from wrap(LIMITS[0], _WIDTH)
+    if 0 < found.changed_cases < _FEW:
+        yield from wrap(LIMITS[1], _WIDTH)
 
 
 def _matrix(found: Backtest) -> Iterator[str]:

@@ -75,6 +75,7 @@ def backtest(
         compared=compared,
         matrix={tool: dict(found) for tool, found in sorted(tally.matrix.items())},
         other_reviewers=tally.other_reviewers,
+        changed_cases=len({each.case_id for each in tally.changed}),
         figures=figures(cases, scale=scale, seed=seed),
         answers=_answers(cases),
         largest=_largest(tally.changed),

@@ -13,6 +13,10 @@ from ledger.migrate import current, migrate
 LEDGER = "ledger.db"
 
 
+def has_ledger(folder: Path) -> bool:
+    return current(folder / LEDGER) is not None
+
+
 @contextmanager
 def opened(folder: Path, *, create: bool = False) -> Iterator[Database]:
     """Raises `SetupError` where there is no ledger, or one of a newer version."""
@@ -25,7 +29,7 @@ def opened(folder: Path, *, create: bool = False) -> Iterator[Database]:
                 f"The data folder {folder} can't be written: {error.strerror}.",
                 hint="Choose another with --data or COUNTERSIGN_DATA.",
             ) from error
-    elif current(path) is None:
+    elif not has_ledger(folder):
         raise SetupError(f"There is no data in {folder}.", hint="Choose the folder with --data or COUNTERSIGN_DATA.")
     migrate(path)
     database = sqlite_database(path)

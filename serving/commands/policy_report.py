@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 
 from core.errors import CountersignError
+from core.settings import load_settings
 from policies.backtest.page.compose import Paper, Version
 from policies.book import read_book
 from policies.commands import asking
+from serving.commands.ledger_access import has_ledger
 from serving.commands.policy_backtest import data_option, on_record, since_option, until_option
 from serving.commands.policy_page import write
 
@@ -29,18 +31,23 @@ def report(
     """Write what changes from OLD to NEW on one page: in words, by proof, and on recorded decisions.
 
     \b
-    Without --data there is no trial on recorded decisions.
+    Where there is no ledger yet, no trial is made, and the page says so.
     Example:
       countersign policy report returns.yaml returns.next.yaml --data .countersign/demo --out report.html
     """
     vocabulary = asking.vocabulary(new, kind)
     before, after = (Version(read_book(path, vocabulary), path.read_text("utf-8-sig")) for path in (old, new))
-    found = on_record(after.book, [before.book], vocabulary, data, since, until) if data else None
+    folder = data or load_settings().data
+    tried = data is not None or has_ledger(folder)
+    found = on_record(after.book, [before.book], vocabulary, folder, since, until) if tried else None
+    no_trial = "" if found else f"No trial was made on recorded decisions: there is no ledger in {folder}."
     try:
         from policies.proofs.diff import compare
 
-        paper = Paper(after, before, compare(before.book, after.book).as_json(), found=found)
+        paper = Paper(after, before, compare(before.book, after.book).as_json(), found=found, no_trial=no_trial)
     except CountersignError as why:  # without z3, or undecided: then the page says so
-        paper = Paper(after, before, no_proof=f"It is not proved what changes: {why.detail}", found=found)
+        no_proof = f"It is not proved what changes: {why.detail}"
+        paper = Paper(after, before, no_proof=no_proof, found=found, no_trial=no_trial)
     write(out, paper)
+    click.echo(f"Tried on {found.decisions:,} recorded decisions of {folder}." if found else no_trial)
     click.echo(f"{out} is written.")

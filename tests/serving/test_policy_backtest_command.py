@@ -149,6 +149,7 @@ def test_a_report_is_one_page_that_loads_nothing_and_runs_nothing(past: Past, tm
     said = typed("policy", "report", SHIPPED, past.looser, "--data", past.folder, "--out", out)
     assert said.code == 0
     page = Page(out)
+    assert "Tried on" in said.out
     assert not page.open
     assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
     assert not re.search(r"https?://|@import|url\(", out.read_text().replace("http://www.w3.org", ""))
@@ -163,6 +164,36 @@ def test_a_report_is_one_page_that_loads_nothing_and_runs_nothing(past: Past, tm
     assert found["policy"]["digest"] in page.text
 
 
+def test_a_report_tries_on_the_folder_of_the_settings(past: Past, tmp_path: Path) -> None:
+    out, env = tmp_path / "report.html", {"COUNTERSIGN_DATA": str(past.folder)}
+    assert (
+        f"recorded decisions of {past.folder}"
+        in typed("policy", "report", SHIPPED, past.looser, "--out", out, env=env).out
+    )
+    text = Page(out).text
+    assert "What it would have decided" in text
+    assert "No trial" not in text
+
+
+def test_a_page_leads_with_the_money_that_no_person_sees_any_more(past: Past, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    typed("policy", "report", SHIPPED, past.looser, "--data", past.folder, "--out", out)
+    found = typed("policy", "backtest", past.looser, "--data", past.folder, "--json").json
+    usd = {each["name"]: each["change"] / 100 for each in found["figures"] if each["unit"] == "USD"}
+    head = Page(out).text.partition("What changes, in words")[0]
+    assert f"{usd['goes out without a person']:,.2f} USDwould newly go out without a person" in head
+    assert f"{usd['of it, refused by people']:,.2f} USDof which people had refused" in head
+
+
+def test_few_changed_cases_are_said_to_be_few(past: Past) -> None:
+    found = typed("policy", "backtest", past.looser, "--data", past.folder, "--json").json
+    said = " ".join(typed("policy", "backtest", past.looser, "--data", past.folder).out.split())
+    assert 0 < found["changed_cases"] < 10
+    assert "Where fewer than ten cases change they are too narrow" in said
+    same = typed("policy", "backtest", SHIPPED, "--data", past.folder).out
+    assert "fewer than ten" not in same
+
+
 def test_a_report_without_records_or_proofs_says_so(
     past: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,8 +202,12 @@ def test_a_report_without_records_or_proofs_says_so(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "z3", None)
     out = tmp_path / "report.html"
-    assert typed("policy", "report", SHIPPED, past.looser, "--out", out).code == 0
+    env = {"COUNTERSIGN_DATA": str(tmp_path / "none")}
+    said = typed("policy", "report", SHIPPED, past.looser, "--out", out, env=env)
+    assert said.code == 0
     page = Page(out)
+    for text in (said.out, page.text):
+        assert "No trial was made on recorded decisions" in text
     assert "It is not proved what changes: Proofs need z3" in page.text
     assert "limit auto_refund" in page.text
     assert "What it would have decided" not in page.text

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from core.actions import JSON
-from policies.backtest.figures import Figure
+from policies.backtest.figures import AUTOMATIC, REFUSED, Figure
 from policies.backtest.outcome import Backtest
 from policies.backtest.page.charts import amounts, before_and_after, transitions
 from policies.backtest.page.document import bullets, document, heading, paragraph, table, tiles
@@ -37,6 +37,10 @@ _DIRECTIONS = {
 }
 
 
+_MOST_TILES = 7
+"""Two of money for each of three currencies, and one of decisions."""
+
+
 @dataclass(frozen=True)
 class Version:
     book: Book
@@ -55,6 +59,8 @@ class Paper:
     no_proof: str = ""
     """Why there is no difference, in a sentence."""
     found: Backtest | None = None
+    no_trial: str = ""
+    """Why nothing was tried on records, in a sentence."""
 
 
 def page(paper: Paper) -> str:
@@ -70,6 +76,8 @@ def _parts(paper: Paper) -> Iterator[str]:
     )
     if paper.found:
         yield from _headline(paper.found)
+    elif paper.no_trial:
+        yield paragraph(paper.no_trial)
     if paper.old:
         yield from _proof(paper)
     if paper.found:
@@ -99,9 +107,12 @@ def _headline(found: Backtest) -> Iterator[str]:
         yield paragraph("Nobody can tell what the new policy says of them. Why is told for each tool below.")
     shown_tiles = [(f"{found.changed:,}", f"of {found.replayed:,} replayed decisions change", "")]
     for each in found.figures:
-        if each.name == "of it, refused by people" and len(shown_tiles) < 4:
-            told = f"that people had refused would go out, for {found.per}"
-            shown_tiles.append((shown(each.change, each.unit), told, "loose" if each.change else ""))
+        told = {
+            AUTOMATIC: f"would newly go out without a person, for {found.per}",
+            REFUSED: "of which people had refused",
+        }
+        if each.name in told and len(shown_tiles) < _MOST_TILES:
+            shown_tiles.append((shown(each.change, each.unit), told[each.name], "loose" if each.change else ""))
     for each in found.figures:
         if each.unit == "hours" or each.name == "cases in which nobody is asked":
             then, now = (shown(value or 0.0, each.unit) for value in (each.then, each.now))
