@@ -484,10 +484,12 @@ def test_the_command_exits_by_the_direction(tmp_path: Path) -> None:
     tighter = run("diff", RETURNS, new)
     assert tighter.exit_code == 0, tighter.output
     assert "tighter  refunds.create with " in tighter.output
-    new.write_text(change(text, ("auto_refund: [150 USD", "auto_refund: [100 USD")))
-    lower = run("diff", RETURNS, new)
-    assert lower.exit_code == 0, lower.output
-    assert ": tighter\n" in lower.output
+    for lower in (("auto_refund: [150 USD", "auto_refund: [100 USD"), ("two_people: [500 USD", "two_people: [400 USD")):
+        new.write_text(change(text, lower))
+        tighter = run("diff", RETURNS, new)
+        assert tighter.exit_code == 0, tighter.output
+        assert ": tighter\n" in tighter.output
+    new.write_text(change(text, ("people: 2, within: 1 day", "people: 3, within: 1 day")))
     assert run("diff", RETURNS, RETURNS).exit_code == 0
     looser = run("diff", "--json", new, RETURNS)
     assert looser.exit_code == 1
