@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -10,8 +12,12 @@ from core.console import echo_json
 from core.errors import NotFound
 from core.people import HOME
 from core.settings import load_settings
+from ledger.tables import PolicyRow
+from policies.book import read_book
 from policies.bundle import read_bundle
 from policies.commands import asking
+from policies.problems import PolicyRefused
+from policies.succession import Standing, standing_at
 from serving.commands import governed
 from serving.commands.client import ApiClient
 from serving.commands.ledger_access import opened
@@ -97,6 +103,8 @@ def draft(bundle: str, data: Path | None) -> None:
 def history(kind: str, version: str | None, data: Path | None, as_json: bool) -> None:
     """Every version that was published, newest first, by whom it was signed, and by which case it came.
 
+    What is in force now has a * before it.
+
     \b
     Example:
       countersign policy history returns
@@ -110,12 +118,38 @@ def history(kind: str, version: str | None, data: Path | None, as_json: bool) ->
             click.echo(row.text, nl=False)
             return
         rows = database.transact(HOME, lambda ledger: ledger.policies.published(kind), writes=False)
+        now = database.clock.now()
     if not rows:
         raise NotFound(f"No policy{f' for {kind}' if kind else ''} was ever in force here.", hint="Check --data.")
+    present = {_in_force([row for row in rows if row.kind == each], now) for each in {row.kind for row in rows}}
     if as_json:
-        echo_json([row.model_dump(exclude={"text", "workspace"}) for row in reversed(rows)])
+        told = ({**row.model_dump(exclude={"text", "workspace"}), "in_force": row.id in present} for row in rows)
+        echo_json(list(told)[::-1])
         return
     for row in reversed(rows):
-        who = ", ".join(str(each["name"]) for each in row.signatures) or "nobody"
-        came = f"signed by {who}, {row.case_id}" if row.source == "published" else row.source.replace("_", " ")
-        click.echo(f"{row.at:%Y-%m-%d %H:%M}  {row.kind:14} {row.version:14} {row.digest[:12]}  {came}")
+        mark = "*" if row.id in present else " "
+        click.echo(f"{mark} {row.at:%Y-%m-%d %H:%M}  {row.kind:14} {row.version:14} {row.digest[:12]}  {_came(row)}")
+
+
+def _came(row: PolicyRow) -> str:
+    match row.source:
+        case "published":
+            who = ", ".join(str(each["name"]) for each in row.signatures) or "nobody"
+            return f"signed by {who}, {row.case_id}"
+        case "rolled_back":
+            return f"brought back, {row.case_id}"
+        case other:
+            return other
+
+
+def _in_force(rows: list[PolicyRow], now: datetime) -> int | None:
+    """The row of a kind that is in force; None outside the dates of all, and where a kind is not installed here."""
+    standing: dict[int, int | None] = {}
+    versions: list[Standing] = []
+    for row in rows:
+        with suppress(PolicyRefused, click.UsageError):
+            book = read_book((f"{row.kind} {row.version}", row.text), asking.vocabulary(Path(row.kind), row.kind))
+            versions.append(Standing.of(book, row.at if versions else None))  # as the house stocks its shelf
+            standing[id(versions[-1])] = row.id
+    found = standing_at(versions, now)
+    return standing[id(found)] if found and found.book.in_force.covers(now.date()) else None
