@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from core.console import echo_json
-from core.errors import InvalidInput, SetupError
+from core.errors import Forbidden, InvalidInput, SetupError
 from core.wire import REASON_CODES, ApprovalDetail
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def list_open(context: click.Context, limit: int, as_json: bool) -> None:
 @as_json
 @click.pass_context
 def show_next(context: click.Context, as_json: bool) -> None:
-    """What is due first, is yours to decide, and is held by nobody else. Exit 1 if there is nothing.
+    """What is due first, is yours to decide, has no vote of yours, and is held by nobody else. Exit 1 if there is none.
 
     \b
     Example:
@@ -127,8 +127,14 @@ def show_next(context: click.Context, as_json: bool) -> None:
         me, page = await client.me(), await client.approvals()
         now = _now()
         for row in page.items:
-            if reading.holder(row, now) in {"", me.id} and set(row.roles) & set(me.roles):
-                return await client.approval(row.id)
+            if reading.holder(row, now) not in {"", me.id} or not set(row.roles) & set(me.roles):
+                continue
+            try:
+                detail = await client.approval(row.id)
+            except Forbidden:
+                continue
+            if all(vote.person != me.id for vote in detail.votes):
+                return detail
         return None
 
     detail = _ask(context, find)

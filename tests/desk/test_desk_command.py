@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from core.errors import AlreadyDecided, InvalidInput, SetupError, StaleState
+from core.errors import AlreadyDecided, Forbidden, InvalidInput, SetupError, StaleState
+from core.wire import VoteView
 from desk.command import desk
 from tests.support.desk_server import TOKEN, DeskServer, serving
 
@@ -44,6 +45,22 @@ async def test_the_queue_and_a_case_are_read_out_line_by_line() -> None:
         assert "\x1b" not in told
         shown = json.loads((await run(server, "show", "rev_8121", "--json")).output)
         assert shown["args"]["amount"] == {"amount_minor": 41200, "currency": "USD"}
+
+
+async def test_next_passes_over_what_is_voted_on_and_what_is_not_for_these_eyes() -> None:
+    server = DeskServer(datetime.now(UTC))
+    for name, due_s in (("rev_8120", 100), ("rev_8121", 200), ("rev_8122", 300)):
+        detail = server.opens(name, due_s=due_s, people=2)
+    mine = VoteView(person=server.me.id, choice="approve", reason_code="", note="", at=server.now)
+    others = mine.model_copy(update={"person": "ben"})
+    server.details["rev_8120"] = server.details["rev_8120"].model_copy(update={"votes": [others, mine]})
+    server.failing["rev_8121"] = Forbidden("It is another workspace's.", hint="Take another one.")
+    server.details["rev_8122"] = detail.model_copy(update={"votes": [others]})
+    async with serving(server):
+        assert (await run(server, "next")).output.startswith("rev_8122 | ")
+        server.details["rev_8122"] = detail.model_copy(update={"votes": [mine]})
+        del server.details["rev_8121"]
+        assert (await run(server, "next")).output == "Nothing waits for you.\n"
 
 
 async def test_nothing_to_do_is_exit_1() -> None:
