@@ -68,9 +68,6 @@ class Seen:
     def last(self, *tools: str) -> Answered | None:
         return next(reversed(self.of(*tools)), None)
 
-    def with_status(self, *statuses: OutcomeStatus) -> list[Answered]:
-        return [one for one in self.answered if one.outcome.status in statuses]
-
     def asked(self, call: Call) -> Answered | None:
         """The last answer to exactly this call."""
         return next((one for one in reversed(self.of(call.tool)) if one.call.args == call.args), None)

@@ -65,10 +65,6 @@ class Problems:
             more = f"more than {MAX_PROBLEMS:,} problems, the rest is not read"
             raise PolicyRefused([*self.found, Problem(self.file, at.line, at.column, more, "Correct these first.")])
 
-    def refuse_if_any(self) -> None:
-        if self.found:
-            raise PolicyRefused(self.found)
-
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """`Did you mean …?`, or the few words that are possible."""
