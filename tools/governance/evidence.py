@@ -17,6 +17,7 @@ _AGAINST = {
 }
 
 _EASIER = ("looser ", "unproved ", "missing ", "Verdicts: ", "On ")
+_SO_SAID = ("(looser)", "(unproved)")
 _MOST = 8
 """Lines on each side; the whole summary stands among the facts."""
 
@@ -29,7 +30,7 @@ def evidence(facts: Mapping[str, Fact]) -> tuple[list[str], list[str]]:
     summary = str(facts["change.summary"].value or "") if "change.summary" in facts else ""
     lines = [line.strip() for line in summary.splitlines()]
     speaks_for += [line for line in lines if line.startswith("tighter ")][:_MOST]
-    against += [line for line in lines if line.startswith(_EASIER)][:_MOST]
+    against += [line for line in lines if line.startswith(_EASIER) or line.endswith(_SO_SAID)][:_MOST]
     governs = facts.get("grant.governs")
     if governs is not None and governs.value is True:
         against.append("the roles carry more than looking and voting")
