@@ -163,7 +163,7 @@ def _places(played: Played, folder: Path, standard: bool) -> Iterator[str]:
     yield _title("What to type next")
     option = "" if standard else f" --data {data}"
     opens = "make desk" if standard else f"countersign demo desk{option}"
-    yield f"  {opens:<44}decide what waits"
+    yield f"  {opens + '  ':<44}decide what waits"
     for person in played.people[:1]:
         command = f"countersign demo desk{option} --as {person}"
         yield f"  {command}  the same as one of {', '.join(played.people)}"
