@@ -17,7 +17,6 @@ from __future__ import annotations
 from itertools import chain
 
 from core.money import Money
-from core.verdicts import FactType
 from policies.book import Book
 from policies.clauses import Decides
 from policies.conditions import asks_whether_known, paths
@@ -45,9 +44,6 @@ class Pair:
         """Missing is something that rules speak of, here."""
         self._domain = Domain.of(tool, frozenset[str]().union(*map(paths, read)), [old, new])
         self._logic, self._encoding = logic, Encoding(logic, self._domain, read)
-        for path, slot in self._domain.slots.items():  # what may have decimals has no bound yet
-            if slot.term.type is FactType.DECIMAL and slot.low is not None:
-                self._encoding.unknowns.asking.add(self._encoding.unknowns.values[path].value >= slot.low)
         self._old, self._new = (Side.of(rules, tool, self._encoding) for rules in (before, after))
 
     def difference(self) -> ToolDifference:

@@ -93,7 +93,12 @@ class Unknowns:
                 money = slot.term.type is FactType.MONEY
                 return Unknown(told, whole, logic.code(f"{path} currency", self._codes) if money else None)
             case FactType.DECIMAL:
-                return Unknown(told, logic.real(path))
+                number = logic.real(path)
+                if slot.low is not None:
+                    self.asking.add(number >= slot.low)
+                if slot.high is not None:
+                    self.asking.add(number <= slot.high)
+                return Unknown(told, number)
             case FactType.BOOLEAN:
                 return Unknown(told, logic.flag(path))
             case FactType.CHOICE:
