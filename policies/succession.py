@@ -50,7 +50,7 @@ class Otherwise:
 
 
 def otherwise(new: Book, published: Sequence[Standing], now: datetime) -> Otherwise:
-    """With what a new version has to be compared: not with what is in force now, but with what it takes the place of."""
+    """What a new version has to be compared with: what it takes the place of, which need not be in force now."""
     comes = Standing.of(new, now)
     later = min((each for each in published if each.begins > comes.begins), key=lambda each: each.begins, default=None)
     present = standing_at(published, comes.begins)
