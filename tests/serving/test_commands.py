@@ -208,6 +208,9 @@ async def test_an_effect_that_the_ledger_does_not_know_is_found(tmp_path: Path) 
     async with living(Settings(data=tmp_path)) as live:
         case = await live.submit(await live.small())
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger:
+        with pytest.raises(sqlite3.IntegrityError, match="it happened, and stays"):
+            ledger.execute("DELETE FROM run WHERE tool = 'refunds.create'")
+        ledger.execute("DROP TRIGGER run_guard_delete")  # whoever may do that is found out by the provider's log
         ledger.execute("DELETE FROM run WHERE tool = 'refunds.create'")
         ledger.commit()
     said = await asyncio.to_thread(typed, "audit", "check", "--data", tmp_path)

@@ -66,6 +66,7 @@ async def test_a_refund_on_a_return_is_known_in_full(desk: Desk) -> None:
         "order.value_under_return": Money.parse("218.80 USD"),
         "order.plain_window_days": 30,
         "order.payment_method": "card",
+        "order.card": "cus_ann",  # its provider names none, so the customer stands for it
         "order.gift": False,
         "return.exists": True,
         "return.status": "OPEN",
@@ -90,6 +91,7 @@ async def test_a_refund_on_a_return_is_known_in_full(desk: Desk) -> None:
         "customer.return_rate_pct": 0,
         "customer.tenure_days": 400,
         "customer.tier": "standard",
+        "customer.address": "1millroad/US",
         "letter.flags": 0,
         "letter.length": 16,
         "case.photos": 0,
