@@ -56,7 +56,8 @@ class Returns:
 
     async def submit(self, item: str) -> str:
         number = next(self._numbers)
-        who = customer(f"cus_{number}").model_dump(mode="json")
+        # Each at an address of their own: many refunds to one are no small matter.
+        who = customer(f"cus_{number}").model_dump(mode="json") | {"address": f"{number} Mill Road"}
         what = usual(f"ord_{number}", customer=f"cus_{number}").model_dump(mode="json")
         assert isinstance(self.house.shop, EmbeddedShop)
         await self.house.shop.load({"customers": [who], "orders": [what]})
