@@ -14,7 +14,7 @@ from core.ids import digest
 from core.ports import LoggedCall, ProviderLog, Tools
 from core.states import FINISHED, ReviewStatus, RunStatus
 from core.verdicts import Review
-from engine.votes import APPROVE, satisfied, seats
+from engine.votes import APPROVE, barred, satisfied, seats
 from ledger.database import Database, Ledger
 from ledger.policies import point
 from ledger.tables import SYSTEM, CaseRow, RunRow
@@ -142,7 +142,7 @@ def _not_approved(ledger: Ledger, action: ProposedAction, run: RunRow, verdict: 
     earlier = [row for row in approved if row.decided_at is not None and row.decided_at <= run.started_at]
     if len(earlier) != 1:
         return f"with {len(earlier)} approvals of this action before it"
-    own = {action.proposer, ledger.cases.get(run.case_id).opened_by}
+    own = barred(ledger, action)
     voters = {
         vote.person: frozenset(vote.roles)
         for vote in ledger.reviews.votes(earlier[0].id)
