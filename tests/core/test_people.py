@@ -13,7 +13,7 @@ MAY = {
     "viewer": {P.READ},
     "service": {P.SUBMIT},
     "operator": {P.SUBMIT, P.READ, P.OPERATE, P.CLAIM, P.DECIDE},
-    "compliance": {P.READ, P.AUDIT},
+    "compliance": {P.READ, P.AUDIT, P.GOVERN},
     "admin": {P.READ, P.AUDIT, P.GOVERN},
     "returns_reviewer": {P.READ, P.CLAIM, P.DECIDE},
     "whatever_a_policy_names": {P.READ, P.CLAIM, P.DECIDE},
