@@ -5,6 +5,7 @@
 # make check   style, types, import floors and the tests (ARGS and JOBS as above)
 # make bench   measures speed and puts each figure beside its floor
 # make storm   kills a real server three times in the middle of 200 cases; nothing may be lost or done twice
+# make mutants breaks the gate in 23 ways, one at a time; the tests and the database have to notice each
 # make lock    pins requirements anew (UPGRADE=1: the newest)
 # make clean   removes what make made; data in .countersign stays
 #
@@ -23,7 +24,7 @@ UV := $(VENV)/.uv
 
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup bytecode demo desk test check bench storm lock clean
+.PHONY: help setup bytecode demo desk test check bench storm mutants lock clean
 
 help:
 	@sed -n '/^# make/s/^# //p; /^# Needs/s/^# //p' Makefile
@@ -54,6 +55,9 @@ bench: bytecode
 storm: $(READY)
 	$(BIN)/python -m tests.support.storm --cases 200 --kills 3
 	! $(BIN)/python -m tests.support.storm --cases 24 --kills 3 --strike-at messages.send --ledger-off
+
+mutants: $(READY)
+	$(BIN)/python -m tests.support.mutants
 
 clean:
 	rm -rf $(VENV) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
