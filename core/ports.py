@@ -169,7 +169,7 @@ class Office(Protocol):
         ...
 
     async def person(self, name: str, case_id: str) -> dict[str, JSON]:
-        """Whether they are `known`, their `roles`, and whether they opened the case (`asked_for_themselves`)."""
+        """Their `roles` now, and whether they opened the case (`asked_for_themselves`)."""
         ...
 
     async def publish(self, change: Mapping[str, JSON], context: CallContext) -> dict[str, JSON]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from core.actions import JSON
-from core.errors import CountersignError, InvalidInput, NotFound, PolicyInvalid, ProviderRefused
+from core.errors import CountersignError, InvalidInput, NotFound, PolicyInvalid, ProviderRefused, SetupError
 from core.ids import digest as digest_of
 from core.people import HOME, Permission, Person, require
 from core.ports import CallContext
@@ -93,6 +93,8 @@ class PolicyOffice:
         follows = point(before[-1]) if before else ""
         row = _row(kind, book, text, source="installed", key=f"installed:{kind}:{book.digest}:{follows[:16]}")
         row.follows = follows
+        if not _is_itself(row):
+            raise SetupError(f"The policy file for {kind} changed while it was read.", hint="Start again.")
 
         def keep(ledger: Ledger) -> None:
             if ledger.policies.by_key(row.key) is None:
@@ -210,10 +212,9 @@ class PolicyOffice:
         """Proofs and trial take a while, so they are made once for each point of the history and each day."""
         asked = (kind, book.digest, wanted.last, wanted.now.date())
         if asked not in self._compared:
-            standing = self._standing(wanted.published)
-            beside = otherwise(book, standing, wanted.now)
-            tried = partial(last_month, self._database, book, [each.book for each in standing])
-            self._compared[asked] = await asyncio.to_thread(compared, book, beside, tried)
+            beside = otherwise(book, self._standing(wanted.published), wanted.now)
+            trial = partial(last_month, self._database, book, self._words[kind])
+            self._compared[asked] = await asyncio.to_thread(compared, book, beside, trial)
         return self._compared[asked]
 
     def _wanted(self, ledger: Ledger, change: Mapping[str, JSON]) -> _Wanted:
@@ -290,8 +291,7 @@ class PolicyOffice:
         def look(ledger: Ledger) -> dict[str, JSON]:
             known = next((row for row in ledger.people.everyone() if row.id == name and row.active), None)
             asked = ledger.cases.get(case_id).opened_by == name
-            roles = sorted(known.roles) if known else []
-            return {"known": known is not None, "roles": roles, "asked_for_themselves": asked}
+            return {"roles": sorted(known.roles) if known else [], "asked_for_themselves": asked}
 
         return await self._database.read(HOME, look)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,19 +15,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from core.console import echo_json
 from core.settings import load_settings
 from ledger.database import Ledger
-from ledger.history import decisions, how_many, runs
+from ledger.history import decisions, how_many
 from ledger.tables import SYSTEM
 from policies.backtest.outcome import Backtest
-from policies.backtest.recount import Recounts
 from policies.backtest.situations import situations
 from policies.backtest.telling import as_text
-from policies.backtest.trial import backtest as tried
 from policies.book import Book, read_book
 from policies.commands import asking
 from policies.coverage import Coverage, coverage
-from policies.problems import PolicyRefused
 from policies.vocabulary import Vocabulary
 from serving.commands.ledger_access import opened
+from serving.comparing import tried
 
 _AGO = re.compile(r"([1-9]\d{0,3})d")
 
@@ -111,11 +109,8 @@ def on_record(
 
     def work(ledger: Ledger) -> Backtest:
         session, name = ledger.session, vocabulary.kind
-        earlier = [*old, *_installed(vocabulary), *_published(ledger, vocabulary)]
-        recounts = Recounts(lambda tools, after: runs(session, tools, since=after), since)
         with _progress(how_many(session, name, since=since, until=until)) as step:
-            records = decisions(session, name, since=since, until=until)
-            return tried(records, new, earlier=earlier, recount=recounts.of, step=step)
+            return tried(ledger, new, vocabulary, [*old, *_installed(vocabulary)], since=since, until=until, step=step)
 
     with opened(data or load_settings().data) as database:
         return database.transact(SYSTEM, work, writes=False)
@@ -129,13 +124,6 @@ def covered_by_records(book: Book, data: Path) -> Coverage:
 
     with opened(data) as database:
         return database.transact(SYSTEM, work, writes=False)
-
-
-def _published(ledger: Ledger, vocabulary: Vocabulary) -> Iterator[Book]:
-    """The versions that this ledger holds. One that does not load any more decided then, and explains nothing now."""
-    for row in ledger.policies.published(vocabulary.kind):
-        with suppress(PolicyRefused):
-            yield read_book((f"{row.kind} {row.version}", row.text), vocabulary)
 
 
 def _installed(vocabulary: Vocabulary) -> list[Book]:

@@ -206,6 +206,15 @@ async def test_a_loosening_takes_two_and_shows_what_becomes_easier(town: City) -
     assert (case.outcome, town.version()) == ("changed", "2")
 
 
+async def test_approvers_see_what_last_month_would_have_become(town: City) -> None:
+    """The version that decided is found in the ledger: without it nothing could be replayed for certain."""
+    assert (await town.pay(5500)).status == "waiting"
+    case = await town.ask(await town.signed(till(LIMIT, LOOSER)))
+    shown = (await town.review(case)).facts["change.summary"]["value"]
+    assert "the book of then gave the same verdict in all 1 " in shown
+    assert "review -> allow" in shown
+
+
 async def test_whoever_asks_has_no_vote(town: City) -> None:
     ROLES["both"] = {"compliance", "policy_approver"}
     case = await town.ask(await town.signed(till(LIMIT, TIGHTER)), by="both")
