@@ -13,7 +13,20 @@ import click
 from benchmarks.measure import Report, machine
 from benchmarks.table import as_json, show
 
-NAMES = ("cases", "policy", "decisions", "backtest", "effect", "intake", "start", "demo", "proofs")
+NAMES = (
+    "full",
+    "waiting",
+    "cases",
+    "policy",
+    "decisions",
+    "backtest",
+    "effect",
+    "intake",
+    "events",
+    "start",
+    "demo",
+    "proofs",
+)
 """Each is a module here with `async def measured(quick: bool) -> Report`."""
 
 
@@ -24,7 +37,7 @@ NAMES = ("cases", "policy", "decisions", "backtest", "effect", "intake", "start"
 def bench(names: tuple[str, ...], quick: bool, file: Path | None) -> None:
     """Speed, each figure beside its floor.
 
-    NAME is cases, policy, decisions, backtest, effect, intake, start, demo or proofs.
+    NAME is full, waiting, cases, policy, decisions, backtest, effect, intake, events, start, demo or proofs.
 
     \b
     Example:  python -m benchmarks policy effect --quick

@@ -44,6 +44,23 @@ A = TypeVar("A", bound=BaseModel)
 
 
 @dataclass(frozen=True)
+class Compensation:
+    """What takes an effect back: a tool of the same kind, called with arguments made of what was asked and answered.
+
+    It is proposed by the house alone, and judged like any other action.
+    """
+
+    tool: str
+    args: Callable[[Any, Any], Mapping[str, JSON]]
+    """Of the typed arguments and the typed result of what is to be taken back."""
+    of: tuple[str, ...] = ()
+    """Which of its arguments name what is taken back; all, if none. A thing is taken back once by the same tool."""
+
+    def thing(self, args: Mapping[str, JSON]) -> dict[str, JSON]:
+        return {name: args.get(name) for name in self.of} if self.of else dict(args)
+
+
+@dataclass(frozen=True)
 class ToolSpec(Generic[A]):
     """What the house knows of a tool without being able to run it."""
 
@@ -67,8 +84,12 @@ class ToolSpec(Generic[A]):
     """Money that leaves the company, for budgets and for people."""
     costs: Callable[[Any], Mapping[str, Money]] = field(default=lambda _result: {})
     """What a call that happened cost the company, by component, from its result."""
-    compensated_by: str = ""
-    """The tool that takes a reversible effect back."""
+    costs_about: Callable[[A], Mapping[str, Money]] = field(default=lambda _args: {})
+    """What it usually costs, where it happened and nobody has its result."""
+    compensated_by: Compensation | None = None
+    """How a reversible effect is taken back."""
+    stays: str = ""
+    """Why a reversible effect has nothing that takes it back by itself."""
 
     def parse(self, args: Mapping[str, JSON]) -> A:
         """Typed arguments, or `InvalidInput` naming the field."""

@@ -14,6 +14,9 @@ from core.errors import CountersignError, InvalidInput, PolicyInvalid
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("serving.main:up", "Run everything in one process."),
+    "api": ("serving.main:api", "Serve the API alone, beside workers."),
+    "worker": ("serving.main:worker", "Run segments alone, as one of many workers."),
+    "executor": ("serving.executor.command:executor", "Carry out effects alone, for workers without credentials."),
     "demo": ("serving.demo.command:demo", "Run 200 returns of a generated world through the house."),
     "shop": ("tools.fulfillment.command:shop", "Serve the embedded shop over HTTP."),
     "world": ("tools.returns.simulated.command:world", "Generate worlds of orders and letters."),
@@ -23,8 +26,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "policy": ("policies.commands.group:policy", "Write, prove, try and publish policy."),
     "evals": ("evals.command:evals", "Run offline suites."),
     "audit": ("serving.commands.audit:audit", "Verify the audit chain and check the books against the provider."),
+    "events": ("serving.commands.events:events", "Send events, read what is published, print what they look like."),
+    "workers": ("serving.commands.workers:workers", "List who is at work."),
+    "releases": ("serving.commands.releases:releases", "Say what becomes of waiting cases at a deployment."),
     "people": ("serving.commands.people:people", "People, their roles and tokens."),
-    "migrate": ("serving.commands.audit:migrate", "Bring the databases to this version."),
+    "housekeeping": ("serving.commands.housekeeping:housekeeping", "Cut what no case needs; see what takes room."),
+    "doctor": ("serving.commands.doctor:doctor", "Look whether everything is there and well, and what to do."),
+    "roles": ("serving.commands.roles:roles", "Give each process its part of a PostgreSQL server."),
+    "migrate": ("serving.commands.migrate:migrate", "Bring the databases to this version."),
 }
 
 

@@ -13,7 +13,9 @@
     │   ├── AlreadyDecided          names who decided
     │   └── KeyReused               an idempotency key came back with other parameters
     ├── Busy 429                    `retry_after` seconds
+    ├── DatabaseUnavailable 503     the records can't be reached or written; `committed`: no, unknown
     ├── SetupError                  settings, data folder, port: told to the operator, exit 2
+    │   └── NotAllowed              this login of the database may not do that
     ├── ProviderError 502           a system outside answered with a failure
     │   ├── ProviderRefused         it said no: nothing happened there, asking again won't help
     │   ├── ProviderUnavailable     nothing happened there, asking again may help
@@ -28,7 +30,7 @@ its class, the detail of this occurrence, and `hint`, which says what to do abou
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 
 class CountersignError(Exception):
@@ -128,8 +130,23 @@ class Busy(CountersignError):
         self.retry_after = retry_after
 
 
+class DatabaseUnavailable(CountersignError):
+    """`committed` says whether the last change was kept: `no`, or `unknown` where the answer to a commit was lost."""
+
+    status = 503
+    title = "The database is not available"
+
+    def __init__(self, detail: str, *, committed: Literal["no", "unknown"] = "no", hint: str = "") -> None:
+        super().__init__(detail, hint=hint, committed=committed)
+        self.committed = committed
+
+
 class SetupError(CountersignError):
     title = "Set-up"
+
+
+class NotAllowed(SetupError):
+    title = "The database does not let this login do that"
 
 
 class ProviderError(CountersignError):

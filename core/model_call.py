@@ -66,4 +66,5 @@ SPEC: ToolSpec[ModelCall] = ToolSpec(
     lambda call: call.described,
     "Show a model what a case holds. The house asks this itself.",
     data=frozenset(),
+    stays="A model can't be made to forget what it was shown.",
 )

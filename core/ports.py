@@ -116,6 +116,8 @@ class SegmentResult(BaseModel):
     summary: str = ""
     skipped: bool = False
     """The event had nothing to say to the graph: its question is not open any more."""
+    notes: list[dict[str, JSON]] = []
+    """For the event log: each with its `type` and `body`."""
 
 
 class CaseView(BaseModel):

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -50,22 +50,89 @@ class ShopSettings(_Part):
     timeout_s: float = Field(default=10.0, gt=0)
 
 
+class DatabaseSettings(_Part):
+    """Where the records are: in the data folder (SQLite), or on a PostgreSQL server that many processes share."""
+
+    url: SecretStr = SecretStr("")
+    """Such as `postgresql://user:password@host:5432/countersign`; empty for the data folder."""
+    connections: int = Field(default=10, ge=2)
+    """The most that one process opens."""
+    patience_s: float = Field(default=10.0, ge=0)
+    """How long a transaction is tried again while the database is away or others hold it."""
+
+    @field_validator("url")
+    @classmethod
+    def _postgresql(cls, url: SecretStr) -> SecretStr:
+        if (given := url.get_secret_value()) and not given.startswith(("postgresql://", "postgres://")):
+            raise ValueError("is to begin with postgresql://, or to be empty for the data folder")
+        return url
+
+
+class BusSettings(_Part):
+    """Where events come from and go to: over HTTP alone, or by NATS JetStream as well."""
+
+    url: str = Field(default="", pattern=r"^$|^(nats|tls)://")
+    """Such as `nats://host:4222`; empty for HTTP alone."""
+    prefix: str = Field(default="countersign", pattern=r"^[A-Za-z0-9_-]{1,40}$")
+    """What the subjects and streams at the broker begin with: one for each house."""
+    gap_s: float = Field(default=60.0, ge=0)
+    """How long an event that is ahead of others of its source waits for them."""
+
+
 class ServerSettings(_Part):
     host: str = "127.0.0.1"
     port: int = Field(default=8642, ge=1, le=65535)
 
 
 class EngineSettings(_Part):
+    worker: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]{0,60}$")
+    """The name of this process among workers; a new one at each start, if empty."""
+    release: str = Field(default="", pattern=r"^[A-Za-z0-9_.+-]{0,60}$")
+    """What this process runs, for operators to tell deployments apart; the program's version, if empty."""
     concurrency: int = Field(default=8, ge=1)
-    """Segments that one process runs at a time."""
+    """Segments that one process runs at a time; of several workers, the one that started last says it for all."""
+    concurrency_in_all: int = Field(default=0, ge=0)
+    """Segments that all workers together run at a time; 0 for no limit."""
+    segments_per_s: int = Field(default=0, ge=0)
+    """Segments that all workers together begin in a second; 0 for no limit."""
     sweep_s: float = Field(default=2.0, gt=0)
     """How often timers, late events and dead leases are looked for."""
     lease_s: float = Field(default=30.0, gt=0)
-    """How long an effect may take before another worker may look it up."""
+    """How long an effect may take before another worker may look it up, and a worker may be silent before its cases
+    are taken back."""
+    drain_s: float = Field(default=10.0, gt=0)
+    """How long a process that is told to stop may take to end what it has in hand, or to hand it over."""
     attempts: int = Field(default=5, ge=1)
     """Crashes of one segment before the case goes to people."""
     queue_limit: int = Field(default=10_000, ge=1)
     """Unprocessed events before intake answers 429."""
+    keep_checkpoints_days: float = Field(default=30.0, ge=0)
+    """How long one can go back to each step of a case: of older ones that rest or ended, the last step stays."""
+
+
+class ExecutorSettings(_Part):
+    """Where effects are carried out: in this process, or by `countersign executor`, which alone holds credentials."""
+
+    url: str = Field(default="", pattern=r"^$|^https?://")
+    """Such as `http://127.0.0.1:8644`; empty for this process."""
+    token: SecretStr = SecretStr("")
+    """The secret that workers show to the executor."""
+    timeout_s: float = Field(default=90.0, gt=0)
+    """How long an answer may take: an effect waits for another one of the same subject, or for a lease."""
+    host: str = "127.0.0.1"
+    """Where `countersign executor` listens."""
+    port: int = Field(default=8644, ge=1, le=65535)
+
+
+class RetentionSettings(_Part):
+    """How long cases are kept that are over, and what has served its time."""
+
+    closed_days: float | None = Field(default=None, ge=0)
+    """After it a closed case loses its payload, trace, checkpoints and attachments; unset, it never does."""
+    cancelled_days: float | None = Field(default=None, ge=0)
+    """The same for a cancelled one."""
+    spent_days: float = Field(default=7.0, ge=0)
+    """How long fired timers, published events, tokens that ended and done rows of the queue are kept."""
 
 
 class BudgetSettings(_Part):
@@ -85,11 +152,15 @@ class Settings(BaseSettings):
     """Everything that is kept, when embedded: databases, worlds, reports, the local token."""
     policies: Path | None = None
     """Folder of policy books; the ones that ship with the project if unset."""
+    database: DatabaseSettings = DatabaseSettings()
+    bus: BusSettings = BusSettings()
     model: ModelSettings = ModelSettings()
     shop: ShopSettings = ShopSettings()
     server: ServerSettings = ServerSettings()
     engine: EngineSettings = EngineSettings()
+    executor: ExecutorSettings = ExecutorSettings()
     budget: BudgetSettings = BudgetSettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -55,6 +55,8 @@ class Kind(Wire):
 class SubmitCase(Wire):
     kind: str = Field(min_length=1, max_length=64)
     payload: dict[str, JSON]
+    priority: int = Field(default=0, ge=0, le=9)
+    """Of the cases that wait for a worker, those with a higher one go first. Above 0 it takes an operator."""
 
 
 class CaseSummary(Wire):
@@ -68,6 +70,10 @@ class CaseSummary(Wire):
     closed_at: datetime | None
     waiting_for: list[str] = []
     """Reviewer groups, while it waits for people."""
+    simulated: bool = False
+    """A copy: nothing that it does reaches anybody, counts or costs."""
+    forked_from: str | None = None
+    priority: int = 0
 
 
 class ActionView(Wire):
@@ -125,6 +131,8 @@ class ApprovalSummary(Wire):
     due_at: datetime
     claimed_by: str
     claimed_until: datetime | None
+    simulated: bool = False
+    """The case is a copy: whatever is decided, nothing happens outside."""
     high_risk: bool
     """Irreversible and several people are asked for: approving takes a second key."""
     version: int
@@ -166,6 +174,60 @@ class CaseDetail(Wire):
     actions: list[ActionView]
     approvals: list[ApprovalSummary]
     costs: list[CostView]
+
+
+class PlannedView(Wire):
+    tool: str
+    args: dict[str, JSON]
+    step: str
+
+
+class CheckpointView(Wire):
+    """A step of a case's graph, and what was known then."""
+
+    id: str
+    step: int
+    at: datetime
+    next: list[str]
+    """What it was about to do; nothing at the end."""
+    asks: int
+    """Questions to people that were open."""
+    messages: int
+    calls: list[PlannedView]
+    plan: list[PlanView]
+
+
+class Checkpoints(Wire):
+    """The steps that are kept, the oldest first."""
+
+    items: list[CheckpointView]
+    cut_at: datetime | None = None
+    """When earlier ones were pruned, if they were."""
+
+
+class Said(Wire):
+    """One message of the conversation with the model."""
+
+    by: str
+    text: str
+    calls: list[dict[str, JSON]]
+
+
+class CheckpointDetail(Wire):
+    checkpoint: CheckpointView
+    said: list[Said]
+    outcomes: list[dict[str, JSON]]
+    """Of the calls of this turn, so far."""
+    spent: dict[str, JSON]
+    handing_over: str
+    ending: dict[str, JSON]
+
+
+class Fork(Wire):
+    """A copy of a case to try things in: nothing that it does reaches anybody."""
+
+    checkpoint: str = Field(default="", max_length=64)
+    """The step to begin at; where the case last had something left to do, if empty."""
 
 
 class Decide(Wire):
@@ -232,3 +294,35 @@ class HandedIn(Wire):
     """A signed policy was kept; `bundle` is what a case of governance names it by."""
 
     bundle: str
+
+
+class UnknownEffect(Wire):
+    """An effect that may or may not have happened."""
+
+    action: str
+    case_id: str
+    tool: str
+    described: str
+    key: str
+    """The idempotency key that the provider was given."""
+    started_at: datetime
+    problem: str
+    approval: str
+    """The open question to people; empty where nobody is asked."""
+    provider_says: str
+    """happened, not_there, cant_tell (it can't be asked), down"""
+    result: dict[str, JSON]
+
+
+class UndoView(Wire):
+    """An effect that can be taken back."""
+
+    action: str
+    tool: str
+    described: str
+    standing: str
+    """taken_back, left (people let it stand), to_propose, to_run, to_ask, waiting (for people), failed, unknown,
+    unsettled (nobody knows yet whether it happened)"""
+    by: str
+    """The tool that takes it back."""
+    why: str

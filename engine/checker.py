@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 from pydantic import BaseModel
 
@@ -12,12 +12,14 @@ from core.actions import Egress, ProposedAction
 from core.errors import Conflict, NotFound
 from core.ids import digest
 from core.ports import LoggedCall, ProviderLog, Tools
-from core.states import FINISHED, ReviewStatus, RunStatus
+from core.states import FINISHED, CaseStatus, ReviewStatus, RunStatus
 from core.verdicts import Review
+from engine.outcomes import cost_key, costs_of
+from engine.reversal import SETTLED, undoing
 from engine.votes import APPROVE, barred, satisfied, seats
 from ledger.database import Database, Ledger
 from ledger.policies import point
-from ledger.tables import SYSTEM, CaseRow, RunRow
+from ledger.tables import SYSTEM, RunRow
 
 _PAGE = 1000
 
@@ -65,23 +67,50 @@ class Checker:
         runs = {run.key: run for run in _runs(ledger)}
         ours = ledger.cases.known({call.case_id for call in calls})
         calls = [call for call in calls if call.case_id in ours]
-        unfinished = ledger.cases.unfinished()
+        counts = ledger.cases.by_status()
         report = Report(
-            cases=sum(ledger.cases.by_status().values()),
-            unfinished=len(unfinished),
+            cases=sum(counts.values()),
+            unfinished=sum(count for status, count in counts.items() if status not in FINISHED),
             runs=len(runs),
             provider_calls=len(calls),
         )
         report.findings += self._provider_and_ledger(runs, calls)
         report.findings += [f for run in runs.values() for f in _gate(ledger, run)]
+        report.findings += [f for run in runs.values() for f in self._priced(ledger, run)]
+        report.findings += _taken_back(runs.values())
         report.findings += _policies(ledger, runs)
-        report.findings += [f for case in unfinished for f in _stuck(ledger, case)]
+        report.findings += [
+            Finding(what="stuck", case_id=case_id, detail=f"it is {status}, and nothing is going to happen to it")
+            for case_id, status in ledger.cases.stuck()
+        ]
+        report.findings += self._left_undone(ledger, runs.values())
+        report.findings += [
+            Finding(what="lost", case_id=case_id, detail="it is over, and nothing tells anybody outside")
+            for case_id in ledger.cases.untold()
+        ]
         report.findings += [
             Finding(what="lost", case_id=run.case_id, detail=f"nobody knows what came of {run.tool}")
             for run in runs.values()
             if run.status in (RunStatus.INTENT, RunStatus.UNKNOWN) and _forgotten(ledger, run)
         ]
         return report
+
+    def _left_undone(self, ledger: Ledger, runs: Iterable[RunRow]) -> Iterator[Finding]:
+        """What a cancelled case did is taken back, or is going to be."""
+        specs = self._tools.specs()
+        for case_id in sorted({run.case_id for run in runs if run.status == RunStatus.DONE and not run.simulated}):
+            case = ledger.cases.get(case_id)
+            if case.status != CaseStatus.CANCELLED or case.erased_at is not None:
+                continue
+            if ledger.timers.pending(case_id) or ledger.reviews.of_case(case_id, only_open=True):
+                continue
+            try:
+                left = [each.effect.tool for each in undoing(ledger, case, specs) if each.standing not in SETTLED]
+            except (NotFound, Conflict):
+                continue  # that is told of already
+            if left:
+                detail = f"it was cancelled, and nothing is going to take back its {', '.join(left)}"
+                yield Finding(what="stuck", case_id=case_id, detail=detail)
 
     def _provider_and_ledger(self, runs: dict[str, RunRow], calls: list[LoggedCall]) -> Iterator[Finding]:
         done_there = {call.key for call in calls}
@@ -90,11 +119,16 @@ class Checker:
             if run is None:
                 detail = f"the provider did {call.operation} (its entry {call.seq}), the ledger knows nothing of it"
                 yield Finding(what="unrecorded", case_id=call.case_id, detail=detail)
+            elif run.simulated:
+                detail = f"the provider did {call.operation} (its entry {call.seq}) for a copy of a case"
+                yield Finding(what="ungated", case_id=call.case_id, detail=detail)
             elif run.status == RunStatus.FAILED:
                 detail = f"the ledger says that {call.operation} failed, the provider did it (its entry {call.seq})"
                 yield Finding(what="lost", case_id=call.case_id, detail=detail)
         for run in runs.values():
             spec = self._tools.specs().get(run.tool)  # none: a kind that is gone
+            if run.simulated:
+                continue
             if run.status == RunStatus.DONE and spec and Egress.PROVIDER in spec.egress and run.key not in done_there:
                 detail = f"the ledger says that {run.tool} is done, the provider knows nothing of it"
                 yield Finding(what="lost", case_id=run.case_id, detail=detail)
@@ -103,6 +137,37 @@ class Checker:
             if times > 1:
                 detail = f"{operation} happened {times} times for one action of one step"
                 yield Finding(what="duplicated", case_id=case_id, detail=detail)
+
+    def _priced(self, ledger: Ledger, run: RunRow) -> Iterator[Finding]:
+        """What an effect cost was posted, also where people told that it happened."""
+        spec = self._tools.specs().get(run.tool)
+        if run.status != RunStatus.DONE or run.simulated or spec is None:
+            return
+        try:
+            costs = costs_of(spec, ledger.effects.action(run.action_id).args, run.result)
+        except NotFound:
+            return  # that is told of already
+        posted = ledger.costs.keys_of_case(run.case_id) if costs else set()
+        for component in costs:
+            if cost_key(run.action_id, component) not in posted:
+                detail = f"{run.tool} is done, and its {component} was posted nowhere"
+                yield Finding(what="unrecorded", case_id=run.case_id, detail=detail)
+
+
+def _taken_back(runs: Iterable[RunRow]) -> Iterator[Finding]:
+    """What takes an effect back has its effect done, in the same case, and is the only one that does."""
+    by_action = {run.action_id: run for run in runs}
+    seen: set[str] = set()
+    for run in by_action.values():
+        if not run.compensates or run.status == RunStatus.FAILED:
+            continue
+        effect = by_action.get(run.compensates)
+        if effect is None or effect.status != RunStatus.DONE or effect.case_id != run.case_id or effect.compensates:
+            detail = f"{run.tool} took something back that was not done"
+            yield Finding(what="ungated", case_id=run.case_id, detail=detail)
+        elif run.compensates in seen:
+            yield Finding(what="duplicated", case_id=run.case_id, detail=f"{effect.tool} was taken back twice")
+        seen.add(run.compensates)
 
 
 def _action_key(key: str) -> str:
@@ -176,14 +241,3 @@ def _forgotten(ledger: Ledger, run: RunRow) -> bool:
     """Its case is over, and no person is asked either."""
     over = ledger.cases.get(run.case_id).status in FINISHED
     return over and not ledger.reviews.of_case(run.case_id, only_open=True)
-
-
-def _stuck(ledger: Ledger, case: CaseRow) -> Iterator[Finding]:
-    waits = (
-        ledger.reviews.of_case(case.id, only_open=True)
-        or ledger.timers.pending(case.id)
-        or ledger.cases.unprocessed(case.id)
-    )
-    if not waits:
-        detail = f"it is {case.status}, and nothing is going to happen to it"
-        yield Finding(what="stuck", case_id=case.id, detail=detail)

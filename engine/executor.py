@@ -9,21 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from pydantic import ValidationError
-
 from core.actions import Effect, OutcomeStatus, ProposedAction, ToolOutcome
 from core.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
-from core.ids import digest
-from core.money import Money
-from core.ports import CallContext, Tools
+from core.ids import digest, new_id
+from core.ports import Tools
 from core.states import FINISHED, Desired, ReviewStatus, RunStatus
 from core.verdicts import Allow, Deny, Fact, Review, Verdict
+from engine import fence
+from engine.calls import FOUND, Calls
 from engine.gate import Gate
-from engine.outcomes import AS_OUTCOME, load, log_effect, moved, outcome_of, stored
+from engine.incidents import BOOK
+from engine.outcomes import AS_OUTCOME, load, log_effect, moved, outcome_of, post_costs, stored
+from engine.reversal import original, takes_back
+from engine.rulings import reconcile
 from engine.stream import Stream
 from engine.votes import approval, further_reasons
 from ledger.database import Database, Ledger
@@ -31,14 +34,7 @@ from ledger.tables import RunRow
 
 log = logging.getLogger("countersign.engine")
 
-_PAUSES_S = (0.05, 0.25, 1.0)
-"""Between attempts at a provider that said that nothing happened."""
-
-FOUND = "found at the provider by its key"
-
-UNDER_WAY = "concurrent_request"
-"""A provider's word for: a call with this key is running here right now."""
-
+_FOREIGN = "it is an action of another kind than its case"
 
 _TURN_S, _TURNS = 0.05, 1200
 """How often, and how many times, an effect waits for another one of the same subject: a minute in all."""
@@ -46,6 +42,10 @@ _TURN_S, _TURNS = 0.05, 1200
 
 class _Another:
     """Another effect for the same subject is under way, or ended after the facts were read."""
+
+
+class _Taken(Exception):
+    """Another process reserved the action at this moment: there is a run to wait for."""
 
 
 class CaseStopped(BaseException):
@@ -78,22 +78,15 @@ class Executor:
         self._stream = stream
         self._worker = worker
         self._lease = lease
+        self._calls = Calls(tools, database.clock)
         self._in_the_air: dict[str, asyncio.Task[ToolOutcome]] = {}
         self._ledger_on = ledger_on
         """Only storms switch the effects ledger off, to prove that they would notice."""
 
     async def read(self, action: ProposedAction) -> ToolOutcome:
         """Runs a tool without an effect; the gate has judged it."""
-        context = CallContext(
-            workspace=action.workspace,
-            case_id=action.case_id,
-            action_id=action.id,
-            key=action.effect_key,
-            actor=action.proposer,
-            at=self._database.clock.now(),
-        )
         try:
-            result = await self._patiently(action, context)
+            result = await self._calls.patiently(action, action.effect_key)
         except ProviderRefused as no:
             return outcome_of(action, OutcomeStatus.FAILED, reason=no.detail, result={"code": no.reason})
         return outcome_of(action, OutcomeStatus.DONE, result=result)
@@ -105,10 +98,17 @@ class Executor:
         `ProviderUnavailable` if facts can't be had.
         """
         action, payload, earlier = await self._database.read(workspace, lambda ledger: load(ledger, action_id))
-        if earlier is not None and self._ledger_on:
+        call = self._in_the_air.get(action_id)
+        if call is not None and call is not asyncio.current_task():  # of an earlier segment, which did not wait for it
+            outcome = await asyncio.shield(call)
+        elif earlier is not None and self._ledger_on:
             outcome = await self._settle_earlier(action, earlier)
         else:
-            outcome = await self._reserved(action, payload) or await self._shielded(action)
+            try:
+                reserved = await self._reserved(action, payload)
+                outcome = reserved if isinstance(reserved, ToolOutcome) else await self._shielded(action, reserved)
+            except _Taken:
+                return await self.run(workspace, action_id)
         if outcome.status is not OutcomeStatus.DONE:
             return outcome
         spec = self._tools.specs()[action.tool]
@@ -117,14 +117,15 @@ class Executor:
     async def recall(self, workspace: str, action_id: str) -> None:
         """Where nobody knew what came of an action: asks the provider again, whose word goes before people's."""
         action, _, run = await self._database.read(workspace, lambda ledger: load(ledger, action_id))
-        if run is None or run.status != RunStatus.UNKNOWN or not self._tools.specs()[action.tool].lookup:
+        if run is None or run.status != RunStatus.UNKNOWN:
             return
-        try:
-            found = await self._tools.lookup(action.tool, run.key)
-        except (OutcomeUnknown, ProviderUnavailable):
-            return
+        specs, found = self._tools.specs(), None
+        with suppress(OutcomeUnknown, ProviderUnavailable):
+            found = await self._tools.lookup(action.tool, run.key) if specs[action.tool].lookup else None
         if found is not None:
             await self._finish(action, RunStatus.DONE, found, FOUND)
+        else:
+            await self._database.write(workspace, lambda ledger: reconcile(ledger, action, specs))
 
     async def settle(self, workspace: str, action_id: str) -> None:
         """Finds out what came of an effect that nobody waits for any more. It only asks; it never calls again."""
@@ -139,13 +140,18 @@ class Executor:
         found = await self._tools.lookup(action.tool, run.key)
         if found is not None:
             await self._finish(action, RunStatus.DONE, found, FOUND)
-        elif await self._database.read(workspace, lambda ledger: ledger.cases.get(action.case_id).status in FINISHED):
+        elif not run.compensates and await self._database.read(
+            workspace, lambda ledger: ledger.cases.get(action.case_id).status in FINISHED
+        ):
             await self._finish(action, RunStatus.FAILED, {"code": "never_sent"}, "it never reached the provider")
 
     # before
 
-    async def _reserved(self, action: ProposedAction, payload: dict[str, Any]) -> ToolOutcome | None:
-        """Facts and reservation belong together: if another effect for the same subject came between, once more."""
+    async def _reserved(self, action: ProposedAction, payload: dict[str, Any]) -> ToolOutcome | datetime:
+        """Facts and reservation belong together: if another effect for the same subject came between, once more.
+
+        When it was reserved, by the ledger's clock and rather too early; or the outcome that it has instead.
+        """
         for _ in range(_TURNS):
             asked_at = self._database.clock.now()
             facts = await self._gate.gather(action, payload)
@@ -156,7 +162,7 @@ class Executor:
                 await asyncio.sleep(_TURN_S)
                 continue
             if stop is None:
-                return None
+                return asked_at
             self._stream.publish()
             if isinstance(stop, ToolOutcome):
                 return stop
@@ -169,8 +175,18 @@ class Executor:
         self, ledger: Ledger, action: ProposedAction, facts: dict[str, Fact], asked_at: datetime
     ) -> ToolOutcome | _Another | str | None:
         """Decides again and inserts the run, in one transaction. An outcome or a reason says why not."""
+        ledger.effects.one_at_a_time()  # first of all: two that count at the same moment would not see each other
         case = ledger.cases.get(action.case_id, lock=True)
-        if case.desired != Desired.RUN:
+        fence.hold(case)
+        if case.kind != action.kind:
+            log_effect(ledger, action, "effect.denied", {"reason": _FOREIGN})
+            return outcome_of(action, OutcomeStatus.DENIED, reason=_FOREIGN)
+        undone, no = original(ledger, action, self._tools.specs()) if takes_back(action) else (None, "")
+        if no:
+            ledger.effects.decided(action.id, "execute", Deny(reason=no, book=BOOK))
+            log_effect(ledger, action, "effect.denied", {"reason": no})
+            return outcome_of(action, OutcomeStatus.DENIED, reason=no)
+        if undone is None and case.desired != Desired.RUN:
             raise CaseStopped(case.desired)
         final = self._tools.specs()[action.tool].effect is Effect.IRREVERSIBLE
         if final and case.subject and ledger.effects.another(case.subject, action.id, asked_at):
@@ -185,7 +201,7 @@ class Executor:
             case Review():
                 review, why = approval(ledger, action, verdict)
                 if review is not None and not why:
-                    why = moved(review, facts) or further_reasons(ledger, review, verdict)
+                    why = moved(review, facts, verdict) or further_reasons(ledger, review, verdict)
                 if why:
                     if review is not None:
                         ledger.reviews.settle(review, ReviewStatus.SUPERSEDED)
@@ -193,8 +209,11 @@ class Executor:
                     return why
             case Allow():
                 pass
-        if self._ledger_on and not ledger.effects.reserve(self._intent(ledger, action, case.subject, verdict, facts)):
-            return outcome_of(action, OutcomeStatus.DENIED, reason="another worker runs this action")
+        run = self._intent(ledger, action, case.subject, verdict, facts)
+        run.simulated = case.simulated
+        run.compensates = undone.action_id if undone is not None else None
+        if self._ledger_on and not ledger.effects.reserve(run):
+            raise _Taken
         log_effect(ledger, action, "effect.started", {"key": action.effect_key, **by})
         return None
 
@@ -219,64 +238,31 @@ class Executor:
 
     # during
 
-    async def _shielded(self, action: ProposedAction) -> ToolOutcome:
+    async def _shielded(self, action: ProposedAction, reserved_at: datetime) -> ToolOutcome:
         """A sibling that stops the segment does not cut off a call that is under way."""
-        call = asyncio.create_task(self._perform(action))
+        call = asyncio.create_task(self._perform(action, reserved_at))
         self._in_the_air[action.id] = call
         call.add_done_callback(lambda _: self._in_the_air.pop(action.id, None))
         return await asyncio.shield(call)
 
-    async def _perform(self, action: ProposedAction) -> ToolOutcome:
-        context = CallContext(
-            workspace=action.workspace,
-            case_id=action.case_id,
-            action_id=action.id,
-            key=action.effect_key if self._ledger_on else f"{action.effect_key}:{self._worker}",
-            actor=action.proposer,
-            at=self._database.clock.now(),
-        )
-        try:
-            result = await self._patiently(action, context)
-        except ProviderRefused as no:
-            if no.reason == UNDER_WAY:
-                return await self._look_up(action, context, no.detail)
-            return await self._finish(action, RunStatus.FAILED, {"code": no.reason}, no.detail)
-        except ProviderUnavailable as down:
-            return await self._finish(action, RunStatus.FAILED, {"code": "unavailable"}, down.detail)
-        except OutcomeUnknown as unknown:
-            return await self._look_up(action, context, unknown.detail)
-        return await self._finish(action, RunStatus.DONE, result)
+    async def landed(self, within_s: float) -> int:
+        """Waits so long for the calls that are under way. Returns how many still are: others wait for their leases."""
+        if self._in_the_air:
+            await asyncio.wait(self._in_the_air.values(), timeout=within_s)
+        return len(self._in_the_air)
 
-    async def _patiently(self, action: ProposedAction, context: CallContext) -> dict[str, Any]:
-        """Calls again, with the same key, while the provider says that nothing happened."""
-        for pause in _PAUSES_S:
-            try:
-                return await self._tools.call(action.tool, action.args, context)
-            except ProviderUnavailable:
-                await asyncio.sleep(pause)
-        return await self._tools.call(action.tool, action.args, context)
+    async def _perform(self, action: ProposedAction, reserved_at: datetime) -> ToolOutcome:
+        if self._ledger_on and self._database.clock.now() > reserved_at + self._lease:
+            # This process stood still: others may have looked, found nothing, and written that down.
+            return await self._earlier(action.workspace, action.id)
+        key = action.effect_key if self._ledger_on else f"{action.effect_key}:{self._worker}:{new_id('call')}"
+        return await self._finish(action, *await self._calls.make(action, key))
 
-    async def _look_up(self, action: ProposedAction, context: CallContext, why: str) -> ToolOutcome:
-        """Asks the provider whether it happened. It did: its result. It did not: once more, same key."""
-        spec = self._tools.specs()[action.tool]
-        for pause in (*_PAUSES_S, 0.0):
-            try:
-                found = await self._tools.lookup(action.tool, context.key) if spec.lookup else None
-                if found is not None:
-                    return await self._finish(action, RunStatus.DONE, found, FOUND)
-                if not spec.keyed:
-                    break  # a second call could be a second effect
-                again = await self._tools.call(action.tool, action.args, context)
-                return await self._finish(action, RunStatus.DONE, again)
-            except ProviderRefused as no:
-                if no.reason != UNDER_WAY:
-                    return await self._finish(action, RunStatus.FAILED, {"code": no.reason}, no.detail)
-                why = no.detail
-                await asyncio.sleep(pause)
-            except (OutcomeUnknown, ProviderUnavailable) as still:
-                why = still.detail
-                await asyncio.sleep(pause)
-        return await self._finish(action, RunStatus.UNKNOWN, {}, why)
+    async def _earlier(self, workspace: str, action_id: str) -> ToolOutcome:
+        action, _, run = await self._database.read(workspace, lambda ledger: load(ledger, action_id))
+        if run is None:
+            return outcome_of(action, OutcomeStatus.UNKNOWN)
+        return await self._settle_earlier(action, run)
 
     async def _settle_earlier(self, action: ProposedAction, run: RunRow) -> ToolOutcome:
         """There is a run already: its stored result, or, if its worker died, what the provider says."""
@@ -293,23 +279,19 @@ class Executor:
             run = fresh
         if not await self._database.write(action.workspace, lambda ledger: self._take_over(ledger, run, calls=True)):
             return await self.run(action.workspace, action.id)
-        context = CallContext(
-            workspace=action.workspace,
-            case_id=action.case_id,
-            action_id=action.id,
-            key=run.key,
-            actor=action.proposer,
-            at=self._database.clock.now(),
-        )
-        return await self._look_up(action, context, "an earlier attempt died")
+        return await self._finish(action, *await self._calls.find_out(action, run.key, "an earlier attempt died"))
 
     def _take_over(self, ledger: Ledger, seen: RunRow, *, calls: bool) -> bool:
         """Whether this worker may find out; `calls` says that it may also call again, if the case may go on."""
-        if calls and (desired := ledger.cases.get(seen.case_id).desired) != Desired.RUN:
-            raise CaseStopped(desired)
+        case = ledger.cases.get(seen.case_id, lock=True)
+        fence.hold(case)
+        if calls and not seen.compensates and case.desired != Desired.RUN:
+            raise CaseStopped(case.desired)
         run = ledger.effects.run(seen.action_id)
         if run is None or run.status != RunStatus.INTENT or run.attempts != seen.attempts:
             return False
+        if run.worker != self._worker and run.lease_until is not None and run.lease_until > ledger.now:
+            return False  # its call may be under way
         run.worker, run.lease_until, run.attempts = self._worker, ledger.now + self._lease, run.attempts + 1
         ledger.session.add(run)
         return True
@@ -319,28 +301,22 @@ class Executor:
     async def _finish(
         self, action: ProposedAction, status: RunStatus, result: dict[str, Any], reason: str = ""
     ) -> ToolOutcome:
-        costs = self._costs(action, result) if status == RunStatus.DONE else {}
+        spec = self._tools.specs()[action.tool]
 
         def close(ledger: Ledger) -> ToolOutcome:
+            case = ledger.cases.get(action.case_id, lock=True)
             if not ledger.effects.finish(action.id, status, result, reason) and self._ledger_on:
                 told = ledger.effects.run(action.id)  # somebody else found out first
+                if told is not None and told.status == RunStatus.FAILED and status == RunStatus.DONE:
+                    log_effect(ledger, action, "effect.contradicted", {"result": result, "recorded": told.reason})
+                    log.error("%s of %s happened after it was recorded as failed", action.tool, case.id)
                 return stored(action, told) if told else outcome_of(action, OutcomeStatus.UNKNOWN)
             log_effect(ledger, action, f"effect.{status}", {"result": result, "reason": reason})
-            for component, cost in costs.items():
-                ledger.costs.post(
-                    key=f"{action.id}:{component}", case_id=action.case_id, component=component, amount=cost
-                )
+            if status == RunStatus.DONE:
+                post_costs(ledger, action, spec, result)
+                ledger.outbox.tell(case, "effect.done", {"action": action.id, "tool": action.tool})
             return outcome_of(action, AS_OUTCOME[status], result=result, reason=reason)
 
         outcome = await self._database.write(action.workspace, close, durable=False)
         self._stream.publish()
         return outcome
-
-    def _costs(self, action: ProposedAction, result: dict[str, Any]) -> Mapping[str, Money]:
-        """What it cost. A result that does not fit its schema happened all the same: it is kept, without a price."""
-        spec = self._tools.specs()[action.tool]
-        try:
-            return spec.costs(spec.result.model_validate(result))
-        except ValidationError as unfit:
-            log.error("the result of %s does not fit its schema: %s", action.tool, unfit)
-            return {}

@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from core.actions import Effect, ProposedAction
+from core.actions import Effect, ProposedAction, ToolSpec
 from core.ports import FactSource, Judge, Tools
 from core.states import ReviewStatus
 from core.verdicts import Deny, Fact, Review, ReviewerSet, Verdict
+from engine import fence
 from engine.counts import counted, remembered
 from engine.journal import Journal, Note
 from engine.labels import ARGS, Labels
@@ -51,6 +52,11 @@ class Gate:
         self._stream = stream
         self.labels = Labels(judge, tools, database.clock)
         self.models = ModelUse(judge, database.clock)
+
+    @property
+    def specs(self) -> Mapping[str, ToolSpec[Any]]:
+        """All tools of the house."""
+        return self._tools.specs()
 
     async def gather(self, action: ProposedAction, payload: Mapping[str, Any]) -> dict[str, Fact]:
         """Facts from the systems of record. Raises `ProviderUnavailable`."""
@@ -128,7 +134,8 @@ class Gate:
         labels = [self.labels.of(action, told) for action in actions]
 
         def record(ledger: Ledger) -> list[Ruling]:
-            case = ledger.cases.get(case_id)
+            case = ledger.cases.get(case_id, lock=True)
+            fence.hold(case)
             self._journal.write(ledger, case_id, notes)
             earlier = ledger.effects.actions(case_id)
             return [

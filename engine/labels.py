@@ -58,6 +58,10 @@ class Labels:
         known = self._recent.get(action.id, {})
         return self._facts(known if paths <= known.keys() else _stored(ledger, action.id, paths))
 
+    def remembered(self, action: ProposedAction) -> dict[str, Fact]:
+        """Those that this process made itself: a read is in no decision, so nobody else knows its labels."""
+        return self._facts({path: self._recent.get(action.id, {}).get(path) for path in self.wanted(action)})
+
     def _remember(self, action_id: str, labels: Mapping[str, Source | None]) -> None:
         if len(self._recent) >= _REMEMBERED:
             self._recent.clear()

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from typing import Any
 
-from core.actions import OutcomeStatus, ProposedAction, ToolOutcome
+from pydantic import ValidationError
+
+from core.actions import OutcomeStatus, ProposedAction, ToolOutcome, ToolSpec
+from core.errors import Conflict
+from core.ids import digest
 from core.money import Money
 from core.states import RunStatus
-from core.verdicts import Fact
+from core.verdicts import Fact, Review
 from ledger.database import Ledger
 from ledger.tables import ReviewRow, RunRow
+
+log = logging.getLogger("countersign.engine")
 
 AS_OUTCOME = {
     RunStatus.DONE: OutcomeStatus.DONE,
@@ -19,8 +27,15 @@ AS_OUTCOME = {
 
 
 def load(ledger: Ledger, action_id: str) -> tuple[ProposedAction, dict[str, Any], RunRow | None]:
+    """An action, its case's payload and its run. Raises `Conflict` where the run was reserved for other arguments."""
     row, payload, run = ledger.effects.whole(action_id)
-    return ledger.effects.proposed(row), payload, run
+    action = ledger.effects.proposed(row)
+    if run is not None and run.args_digest != digest(action.args):
+        raise Conflict(
+            f"The run of {action.tool} was reserved for other arguments than those of its action.",
+            hint="Look at the database: somebody wrote it. Nothing is called.",
+        )
+    return action, payload, run
 
 
 def log_effect(ledger: Ledger, action: ProposedAction, entry: str, body: dict[str, Any]) -> None:
@@ -29,9 +44,12 @@ def log_effect(ledger: Ledger, action: ProposedAction, entry: str, body: dict[st
     ledger.trace.add(action.case_id, entry, whole)
 
 
-def moved(review: ReviewRow, facts: dict[str, Fact]) -> str:
-    """What changed, field by field, of the facts that people decided on."""
-    changes = []
+def moved(review: ReviewRow, facts: dict[str, Fact], verdict: Review) -> str:
+    """What changed, field by field, of the facts that people decided on, or was not shown to them as a fact."""
+    shown = {path for path, then in review.facts.items() if then.get("witnessed")}
+    changes = [
+        f"{path} was not shown as a fact" for path, now in verdict.facts.items() if now.witnessed and path not in shown
+    ]
     for path, then in review.facts.items():
         if then.get("witnessed"):
             now = facts[path].model_dump(mode="json")["value"] if path in facts else None
@@ -60,3 +78,26 @@ def outcome_of(
 def stored(action: ProposedAction, run: RunRow) -> ToolOutcome:
     status = AS_OUTCOME.get(RunStatus(run.status), OutcomeStatus.UNKNOWN)
     return outcome_of(action, status, result=run.result, reason=run.reason)
+
+
+def costs_of(spec: ToolSpec[Any], args: Mapping[str, Any], result: Mapping[str, Any]) -> Mapping[str, Money]:
+    """What an effect that happened cost, by component, or what it usually costs where nobody has its result.
+
+    A result that does not fit its schema happened all the same: it is kept, and priced as if nobody had it.
+    """
+    try:
+        return spec.costs(spec.result.model_validate(dict(result)))
+    except ValidationError as unfit:
+        if result:
+            log.error("the result of %s does not fit its schema: %s", spec.name, unfit)
+        return spec.costs_about(spec.parse(args))
+
+
+def post_costs(ledger: Ledger, action: ProposedAction, spec: ToolSpec[Any], result: Mapping[str, Any]) -> None:
+    """Once for each component, however often it is told."""
+    for component, cost in costs_of(spec, action.args, result).items():
+        ledger.costs.post(key=cost_key(action.id, component), case_id=action.case_id, component=component, amount=cost)
+
+
+def cost_key(action_id: str, component: str) -> str:
+    return f"{action_id}:{component}"

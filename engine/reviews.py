@@ -16,12 +16,11 @@ from core.people import Permission, Person, require
 from core.ports import Interrupt, Tools
 from core.states import FINISHED, CaseStatus, ReviewStatus
 from core.verdicts import Deny, Review
-from engine import incidents
+from engine import incidents, reversal
 from engine.decisions import Choice, Decided, Decision
 from engine.gate import Gate
 from engine.lateness import lapse
 from engine.rates import RateCard
-from engine.rulings import reconciled
 from engine.stream import Stream
 from engine.votes import missing, outgrown, require_a_vote, satisfied, valid_voters
 from ledger.database import Database, Ledger
@@ -30,6 +29,9 @@ from ledger.tables import CaseRow, ReviewRow, VoteRow
 T = TypeVar("T")
 
 CLAIM_LEASE = timedelta(minutes=5)
+
+_TOLD = ("review", "action", "groups", "due_at")
+"""What others hear of a question: not its reason, which may speak of somebody."""
 
 
 class ReviewDesk:
@@ -87,6 +89,7 @@ class ReviewDesk:
         return True
 
     def open(self, ledger: Ledger, case: CaseRow, action_id: str, interrupt_id: str, verdict: Review) -> ReviewRow:
+        verdict = verdict.model_copy(update={"reason": incidents.in_sight(case, verdict.reason)})
         review = ledger.reviews.open(case_id=case.id, action_id=action_id, interrupt_id=interrupt_id, verdict=verdict)
         ledger.timers.set(case_id=case.id, purpose="review.expiry", due_at=review.due_at, review_id=review.id)
         body = {
@@ -98,6 +101,7 @@ class ReviewDesk:
         }
         ledger.audit.append("review.opened", body, case_id=case.id)
         ledger.trace.add(case.id, "review.opened", body)
+        ledger.outbox.tell(case, "review.requested", {name: body[name] for name in _TOLD})
         return review
 
     # people
@@ -271,9 +275,10 @@ class ReviewDesk:
         ledger.timers.cancel(review_id=review.id)
         _log(ledger, review, f"review.{to}", vote, edited_to=review.edited_to)
         case = ledger.cases.get(review.case_id, lock=True)
+        ledger.outbox.tell(case, "review.decided", {"review": review.id, "status": str(to)})
         asked = ledger.effects.action(review.action_id)
-        if asked.tool == incidents.RECONCILE and case.status in FINISHED:
-            reconciled(ledger, ledger.effects.proposed(ledger.effects.action(str(asked.args["action_id"]))))
+        if case.status in FINISHED:
+            reversal.answered(ledger, case, asked)
         if wake and case.status not in FINISHED:
             _wake(ledger, case, review)
             if case.status == CaseStatus.FAILED and asked.tool == incidents.RECOVER:

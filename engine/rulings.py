@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import BaseModel
 
-from core.actions import OutcomeStatus, ProposedAction, ToolOutcome
+from core.actions import OutcomeStatus, ProposedAction, ToolOutcome, ToolSpec
 from core.errors import StaleState
-from core.states import ReviewStatus, RunStatus
+from core.states import FINISHED, ReviewStatus, RunStatus
 from engine import incidents
-from engine.outcomes import outcome_of
+from engine.outcomes import outcome_of, post_costs
 from ledger.database import Ledger
+from ledger.tables import RunRow
 
 
 class Ruled(BaseModel):
@@ -21,12 +25,18 @@ class Ruled(BaseModel):
     outcome: ToolOutcome | None = None
 
 
+Specs = Mapping[str, ToolSpec[Any]]
+
+
 def ruling(ledger: Ledger, action_id: str) -> Ruled:
-    """The answer to the question whether this action may run; edits are followed to the action they became."""
+    """The answer to the question whether this action may run; edits are followed to the action they became.
+
+    Of a run whose outcome was not known the executor has taken up before (`recall`) what is known by now.
+    """
     action = ledger.effects.proposed(ledger.effects.action(action_id))
     run = ledger.effects.run(action_id)
     if run is not None and run.status == RunStatus.UNKNOWN:
-        return reconciled(ledger, action)
+        return Ruled(outcome=outcome_of(action, OutcomeStatus.UNKNOWN, reason="nobody could tell whether it happened"))
     reviews = ledger.reviews.of_action(action_id)
     if not reviews:
         return Ruled(action_id=action_id)  # an edit that policy allows
@@ -50,28 +60,39 @@ def ruling(ledger: Ledger, action_id: str) -> Ruled:
             raise StaleState("It still waits for people.", present="open")
 
 
-def reconciled(ledger: Ledger, action: ProposedAction) -> Ruled:
-    """People told what happened at the provider: the run is closed as they say."""
-    for row in ledger.effects.actions(action.case_id):
-        if row.tool == incidents.RECONCILE and row.args.get("action_id") == action.id:
+def answered(ledger: Ledger, action_id: str) -> tuple[bool, str] | None:
+    """Whether it happened at the provider, as people say, and what they wrote; None while they have not said."""
+    for row in ledger.effects.actions(ledger.effects.action(action_id).case_id):
+        if row.tool == incidents.RECONCILE and row.args.get("action_id") == action_id:
             review = ledger.reviews.of_action(row.id)[-1]
-            run = ledger.effects.run(action.id)
-            assert run is not None
-            votes = ledger.reviews.votes(review.id)
-            happened = review.status == ReviewStatus.APPROVED
-            note = votes[-1].note if votes else "nobody answered in time"
-            if happened or review.status == ReviewStatus.REJECTED:
-                run.status = RunStatus.DONE if happened else RunStatus.FAILED
-                run.reason, run.finished_at = f"reconciled by people: {note}", ledger.now
-                ledger.session.add(run)
-                ledger.audit.append(
-                    "effect.reconciled",
-                    {"action": action.id, "happened": happened, "note": note},
-                    case_id=action.case_id,
-                )
-                status = OutcomeStatus.DONE if happened else OutcomeStatus.FAILED
-                return Ruled(outcome=outcome_of(action, status, reason=run.reason))
-    return Ruled(outcome=outcome_of(action, OutcomeStatus.UNKNOWN, reason="nobody could tell whether it happened"))
+            if review.status in (ReviewStatus.APPROVED, ReviewStatus.REJECTED):
+                votes = ledger.reviews.votes(review.id)
+                return review.status == ReviewStatus.APPROVED, votes[-1].note if votes else ""
+    return None
+
+
+def reconcile(ledger: Ledger, action: ProposedAction, specs: Specs) -> None:
+    """The run is closed as people say, and costs what it costs. The executor's alone: nobody else writes runs."""
+    run, said = ledger.effects.run(action.id), answered(ledger, action.id)
+    if run is None or run.status != RunStatus.UNKNOWN or said is None:
+        return
+    happened, note = said
+    status = RunStatus.DONE if happened else RunStatus.FAILED
+    if not ledger.effects.finish(action.id, status, run.result, f"reconciled by people: {note}"):
+        return  # somebody else found out at this moment
+    if happened and action.tool in specs:
+        post_costs(ledger, action, specs[action.tool], run.result)
+    body = {"action": action.id, "happened": happened, "note": note}
+    ledger.audit.append("effect.reconciled", body, case_id=action.case_id)
+
+
+def unreconciled(ledger: Ledger) -> list[RunRow]:
+    """Runs of which people told what came of them, in cases that are over: no graph is going to take that up."""
+    return [
+        run
+        for run in ledger.effects.unknown()
+        if ledger.cases.get(run.case_id).status in FINISHED and answered(ledger, run.action_id)
+    ]
 
 
 def _no(action: ProposedAction, reason: str) -> ToolOutcome:

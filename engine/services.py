@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from core.model_call import ModelCall
 from core.states import RunStatus
 from core.verdicts import Allow, Deny, Review
-from engine.executor import Executor
+from engine.executing import Executing
 from engine.gate import Gate
 from engine.journal import Journal
 from engine.rulings import Ruled, ruling
@@ -18,14 +18,14 @@ from ledger.database import Database, Ledger
 @dataclass(frozen=True)
 class Services:
     gate: Gate
-    executor: Executor
+    executor: Executing
     journal: Journal
     database: Database
 
     async def ruling(self, workspace: str, action_id: str) -> Ruled:
         """What people decided of an action, edits followed; of an outcome that nobody knew, what is known by now."""
         await self.executor.recall(workspace, action_id)
-        return await self.database.write(workspace, lambda ledger: ruling(ledger, action_id))
+        return await self.database.read(workspace, lambda ledger: ruling(ledger, action_id))
 
     async def permitted(self, workspace: str, action_id: str) -> bool:
         """Whether a model may be called: people let it, it ran, and they are all whom policy asks for now."""

@@ -10,14 +10,17 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-from core.errors import CountersignError
+from core.errors import NotAllowed
 from core.states import CaseStatus, Desired
-from engine.executor import Executor
+from engine.executing import Executing
+from engine.reversal import UNDO_TIMER, fired
 from engine.reviews import ReviewDesk
+from engine.rulings import unreconciled
 from engine.stream import Stream
 from ledger.database import Database, Ledger
 from ledger.tables import SYSTEM, TimerRow
 
+_LATE = "review.expiry"
 _GRACE = timedelta(minutes=1)
 """How long a segment has to find out by itself what came of an effect whose lease is over."""
 
@@ -29,19 +32,25 @@ class Sweeper:
         self,
         database: Database,
         desk: ReviewDesk,
-        executor: Executor,
+        executor: Executing,
         stream: Stream,
         ring: Callable[[str, str], Awaitable[None]],
         *,
         every_s: float,
+        whole: bool = True,
+        undo: Callable[[str, str], None] = lambda _workspace, _case_id: None,
         chores: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
+        """With `whole` off, where no segments run, it does its chores and ends what people are late for."""
+        self._whole = whole
         self._database = database
         self._desk = desk
         self._executor = executor
         self._stream = stream
         self._ring = ring
         self._every_s = every_s
+        self._undo = undo
+        """Goes on with taking back what a case did."""
         self._chores = chores
         """What else has to be done now and then."""
 
@@ -62,35 +71,55 @@ class Sweeper:
                 log.exception("a chore failed")
         due = await self._database.read(SYSTEM, lambda ledger: ledger.timers.due())
         for timer in due:
+            if self._whole or timer.purpose == _LATE:
+                await self._look_after(timer)
+        if self._whole:
+            await self._go_on()
+        if due:
+            self._stream.publish()
+        return len(due)
+
+    async def _look_after(self, timer: TimerRow) -> None:
+        try:
+            await self._fire(timer)
+        except NotAllowed as other:  # by the logins that `countersign roles` made, it is the API's
+            log.debug("the timer %s of %s is another process's: %s", timer.purpose, timer.case_id, other)
+        except Exception as error:  # noqa: BLE001 - one that can't be fired holds up no other
+            log.error("the timer %s of %s can't be fired: %s", timer.purpose, timer.case_id, error)
+
+    async def _go_on(self) -> None:
+        """With what nobody rang for, and with what nobody waits for any more."""
+        for run in await self._database.read(SYSTEM, unreconciled):
             try:
-                await self._fire(timer)
-            except CountersignError as error:  # one that can't be fired holds up no other
-                log.error("the timer %s of %s can't be fired: %s", timer.purpose, timer.case_id, error)
+                await self._executor.recall(run.workspace, run.action_id)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one holds up no other
+                log.warning("what people said of %s can't be written down yet: %s", run.tool, error)
         for workspace, case_id in await self._database.read(SYSTEM, _silent):
             await self._ring(workspace, case_id)
         for run in await self._database.read(SYSTEM, lambda ledger: ledger.effects.adrift(_GRACE)):
             try:
                 await self._executor.settle(run.workspace, run.action_id)
-            except (CountersignError, KeyError) as error:  # a tool that is gone, a provider that is down: others go on
+            except Exception as error:  # noqa: BLE001 - a tool that is gone, a provider that is down: others go on
                 log.warning("what came of %s can't be found out yet: %s", run.tool, error)
-        if due:
-            self._stream.publish()
-        return len(due)
 
     async def _fire(self, timer: TimerRow) -> None:
         def fire(ledger: Ledger) -> str:
             row = next((each for each in ledger.timers.pending(timer.case_id) if each.id == timer.id), None)
-            if row is None:
+            if row is None or not ledger.timers.fire(row):
                 return ""
-            ledger.timers.fire(row)
-            if timer.purpose == "review.expiry":
+            if timer.purpose == _LATE:
                 return self._desk.expire(ledger, timer.review_id)
             case = ledger.cases.get(timer.case_id, lock=True)
+            if timer.purpose == UNDO_TIMER:
+                return case.id if fired(ledger, case) else ""
             if case.status == CaseStatus.PAUSED and case.desired == Desired.RUN:
                 ledger.cases.move(case, CaseStatus.OPEN)
             return case.id
 
-        if case_id := await self._database.write(timer.workspace, fire):
+        case_id = await self._database.write(timer.workspace, fire)
+        if case_id and timer.purpose == UNDO_TIMER:
+            self._undo(timer.workspace, case_id)
+        elif case_id:
             await self._ring(timer.workspace, case_id)
 
 

@@ -102,6 +102,8 @@ class TaskKind:
     """What each field of the intake holds. One that is not named may hold anything, and is the customer's word."""
     evidence: Callable[[Mapping[str, Fact]], tuple[list[str], list[str]]] = lambda _facts: ([], [])
     """What speaks for and against, from the facts that policy read, in words for reviewers."""
+    news: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+    """Types of events from outside that a case takes up, and the schema of each one's data."""
     opened_with: Permission = Permission.SUBMIT
     """What it takes to open a case."""
     rehearse: Callable[[int, int, datetime], Rehearsal] | None = None

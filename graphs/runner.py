@@ -13,7 +13,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
-from core.errors import CountersignError, NotFound
+from core.errors import Busy, CountersignError, DatabaseUnavailable, NotFound
 from core.ports import CaseView, Interrupt, SegmentResult
 from engine.journal import Journal, Note
 from graphs.state import CaseState, Context
@@ -62,18 +62,17 @@ class GraphRunner:
                 goes_on = None
             else:
                 waiting = [Interrupt(id=each.id, value=each.value) for each in questions]
-                await self._last_notes(case, snapshot.values)
                 return _result(snapshot.values, waiting, skipped=True)
-        values = await self._run(prepared, case, goes_on, config)
+        try:
+            values = await self._run(prepared, case, goes_on, config)
+        except (DatabaseUnavailable, Busy):
+            raise
+        except Exception:  # whatever cut it short: the model was called, and people may cancel the case now
+            snapshot = await prepared.graph.aget_state(config)
+            await self._journal.bill(case, [Note.model_validate(note) for note in snapshot.values.get("notes", ())])
+            raise
         waiting = [Interrupt(id=each.id, value=each.value) for each in values.get("__interrupt__", ())]
-        result = _result(values, waiting)
-        await self._last_notes(case, values)
-        return result
-
-    async def _last_notes(self, case: CaseView, values: Mapping[str, Any]) -> None:
-        """Those that no later transaction of the gate takes along."""
-        if "ending" in values:
-            await self._journal.note(case, [Note.model_validate(note) for note in values.get("notes", ())])
+        return _result(values, waiting)
 
     async def _run(self, prepared: Prepared, case: CaseView, goes_on: Any, config: RunnableConfig) -> dict[str, Any]:
         graph, context = prepared.graph, prepared.context
@@ -109,4 +108,7 @@ def _result(values: Mapping[str, Any], waiting: list[Interrupt], *, skipped: boo
         return SegmentResult(waiting=waiting, skipped=skipped)
     if ending is None:
         raise GraphLost("The graph stopped without an end and without a question.", hint="Look at its trace.")
-    return SegmentResult(finished=True, outcome=ending["outcome"], summary=ending["summary"], skipped=skipped)
+    last = list(values.get("notes", ()))  # no later transaction of the gate takes them along
+    return SegmentResult(
+        finished=True, outcome=ending["outcome"], summary=ending["summary"], skipped=skipped, notes=last
+    )

@@ -34,7 +34,7 @@ async def plan(state: CaseState, runtime: Runtime[Context]) -> Command[Literal["
         turn = await agent.plan([*known, *opening])
     except ModelNonsense as nonsense:
         update |= {"messages": opening, "spent": _add(spent, nonsense), "handing_over": nonsense.detail, "plan": []}
-        return Command(goto="act", update=update)
+        return Command(goto="act", update={**update, "notes": [*notes, _called("plan", spent, nonsense)]})
     steps = [step.model_dump(mode="json") for step in turn.plan]
     written = {"type": "plan.written", "body": {"steps": steps}}
     update |= {
@@ -67,6 +67,7 @@ async def act(state: CaseState, runtime: Runtime[Context]) -> Command[Literal["g
     try:
         turn = await context.agent.act(state["messages"])
     except ModelNonsense as nonsense:
+        notes.append(_called("act", spent, nonsense))
         return _hand_over(nonsense.detail, _add(spent, nonsense), notes, context)
     notes.append(_called("act", spent, turn))
     if turn.finish is not None:
@@ -134,19 +135,24 @@ def _over_budget(spent: Spent, context: Context) -> str:
 
 
 def _add(spent: Spent, used: Turn | ModelNonsense) -> Spent:
+    return {**spent, "turns": spent["turns"] + 1, "tokens": spent["tokens"] + sum(_tokens(used))}
+
+
+def _tokens(used: Turn | ModelNonsense) -> tuple[int, int]:
+    """Read and written. What can't be used is paid for too."""
     if isinstance(used, Turn):
-        tokens = used.tokens_in + used.tokens_out
-    else:
-        tokens = int(used.extra.get("tokens_in", 0)) + int(used.extra.get("tokens_out", 0))
-    return {**spent, "turns": spent["turns"] + 1, "tokens": spent["tokens"] + tokens}
+        return used.tokens_in, used.tokens_out
+    return int(used.extra.get("tokens_in", 0)), int(used.extra.get("tokens_out", 0))
 
 
-def _called(why: str, spent: Spent, turn: Turn) -> dict[str, Any]:
+def _called(why: str, spent: Spent, used: Turn | ModelNonsense) -> dict[str, Any]:
+    tokens_in, tokens_out = _tokens(used)
+    said = str(used.message.text) if isinstance(used, Turn) else used.detail
     body = {
         "for": why,
         "turn": spent["turns"],
-        "tokens_in": turn.tokens_in,
-        "tokens_out": turn.tokens_out,
-        "said": str(turn.message.text)[:1000],
+        "tokens_in": tokens_in,
+        "tokens_out": tokens_out,
+        "said": said[:1000],
     }
     return {"type": MODEL_CALLED, "body": body}

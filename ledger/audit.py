@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError
 from sqlmodel import Session, col, select
 
+from core.errors import SetupError
 from core.ids import canonical, digest
 from ledger.pen import Pen
 from ledger.tables import AuditHeadRow, AuditRow
@@ -43,6 +44,12 @@ _HEAD = table_select(_HEADS.c.seq, _HEADS.c.hash).where(_HEADS.c.workspace == bi
 
 
 @cache
+def _first(dialect: str) -> Insert:
+    insert = sqlite.insert(_HEADS) if dialect == "sqlite" else postgresql.insert(_HEADS)
+    return insert.on_conflict_do_nothing()
+
+
+@cache
 def _upsert(dialect: str) -> Insert:
     insert = sqlite.insert(_HEADS) if dialect == "sqlite" else postgresql.insert(_HEADS)
     moved = {"seq": insert.excluded.seq, "hash": insert.excluded.hash}
@@ -55,36 +62,54 @@ class AuditChain:
         self._workspace = workspace
         self._now = now
         self._pen = pen
-        self._heads: dict[str, tuple[int, str]] = {}
-        """Of the chains that this transaction adds to: the last link's number and hash."""
+        self._new: list[dict[str, Any]] = []
+        """Entries of this transaction, not linked yet: a chain's head is locked right before the commit only."""
 
     def append(self, entry: str, body: dict[str, Any], *, case_id: str = "", workspace: str = "") -> None:
-        """Adds one link. The head's row is locked first, so writers follow one another."""
-        workspace = workspace or self._workspace
-        seq, prev = self._heads.get(workspace) or self._head(workspace)
-        row: dict[str, Any] = {
-            "workspace": workspace,
-            "seq": seq + 1,
-            "at": self._now.astimezone(UTC).isoformat(timespec="microseconds"),
-            "type": entry,
-            "case_id": case_id,
-            "body": canonical(body).decode(),
-            "prev": prev,
-        }
-        row["hash"] = _hash(row)
-        self._heads[workspace] = (seq + 1, row["hash"])
-        self._pen.add(AuditRow, row)
+        """Adds one entry, linked when the transaction is about to end."""
+        self._new.append(
+            {
+                "workspace": workspace or self._workspace,
+                "at": self._now.astimezone(UTC).isoformat(timespec="microseconds"),
+                "type": entry,
+                "case_id": case_id,
+                "body": canonical(body).decode(),
+            }
+        )
 
     def _head(self, workspace: str) -> tuple[int, str]:
-        head = self._session.connection().execute(_HEAD, {"chain": workspace}).first()
-        return (int(head.seq), str(head.hash)) if head else (0, GENESIS)
+        """The last link's number and hash, locked. The first head is made first: there has to be a row to lock."""
+        connection = self._session.connection()
+        head = connection.execute(_HEAD, {"chain": workspace}).first()
+        if head is None:
+            connection.execute(_first(connection.dialect.name), {"workspace": workspace, "seq": 0, "hash": GENESIS})
+            head = connection.execute(_HEAD, {"chain": workspace}).one()
+        return int(head.seq), str(head.hash)
 
     def seal(self) -> None:
-        """Writes the heads that moved."""
-        heads = [{"workspace": name, "seq": seq, "hash": link} for name, (seq, link) in self._heads.items()]
-        if heads:
+        """Links what is new. The heads' rows are locked, in one order for all, so writers follow one another.
+
+        Raises `SetupError` where somebody put an entry ahead of the head: what is done without a record is not done.
+        """
+        heads: dict[str, tuple[int, str]] = {
+            name: self._head(name) for name in sorted({row["workspace"] for row in self._new})
+        }
+        for row in self._new:
+            seq, prev = heads[row["workspace"]]
+            row |= {"seq": seq + 1, "prev": prev}
+            row["hash"] = _hash(row)
+            heads[row["workspace"]] = (seq + 1, row["hash"])
+        new, self._new = self._new, []
+        if new and self._pen.insert(AuditRow, new) != len(new):
+            raise SetupError(
+                f"The audit chain of {', '.join(heads)} can't go on: there is one already where the next belongs.",
+                hint="Nothing was changed. The owner of the tables looks with 'countersign audit verify' "
+                "at what lies behind the chain's head, and takes it away.",
+            )
+        moved = [{"workspace": name, "seq": seq, "hash": link} for name, (seq, link) in heads.items()]
+        if moved:
             connection = self._session.connection()
-            connection.execute(_upsert(connection.dialect.name), heads)
+            connection.execute(_upsert(connection.dialect.name), moved)
 
     def entries(self, *, case_id: str = "", after: int = 0, limit: int = 500) -> list[AuditRow]:
         found = select(AuditRow).where(AuditRow.workspace == self._workspace, AuditRow.seq > after)
@@ -131,6 +156,8 @@ class AuditChain:
         try:
             yield from self._rows(workspace)
         except DatabaseError:  # the file is damaged: find out where
+            if not self._sqlite:
+                raise
             for seq in count(1):
                 try:
                     found = list(self._rows(workspace, seq))

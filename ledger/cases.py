@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func
+from sqlalchemy import ColumnElement, bindparam, exists, func
 from sqlmodel import Session, col, select
 
 from core.errors import KeyReused, NotFound
 from core.ids import digest, new_id
-from core.states import CaseStatus, Desired, move_case
+from core.states import CaseStatus, Desired, ReviewStatus, move_case
 from ledger.prepared import Prepared
-from ledger.tables import CaseRow, InboxRow
+from ledger.process_tables import OutboxRow
+from ledger.tables import CaseRow, InboxRow, ReviewRow, TimerRow
 
 _CASE: Prepared[CaseRow] = Prepared(select(CaseRow).where(CaseRow.id == bindparam("id")))
 _LOCKED: Prepared[CaseRow] = Prepared(select(CaseRow).where(CaseRow.id == bindparam("id")).with_for_update())
 _SEEN: Prepared[int] = Prepared(
-    select(InboxRow.id).where(InboxRow.source == bindparam("source"), InboxRow.event_id == bindparam("event"))
+    select(InboxRow.id).where(InboxRow.source == bindparam("source"), InboxRow.event_id == bindparam("event")),
+    by_workspace=True,
 )
 _UNPROCESSED: Prepared[InboxRow] = Prepared(
     select(InboxRow)
@@ -30,21 +32,24 @@ _BACKLOG: Prepared[int] = Prepared(
 )
 
 
+_PAGE = 1000
+
+
 def _listens() -> ColumnElement[bool]:
-    """A case that takes up an event: not one that people stopped, unless they want its end."""
+    """A case that takes up an event: not one that people stopped or hold back, unless they want its end."""
     stopped = col(CaseRow.status).in_([CaseStatus.PAUSED, CaseStatus.FAILED])
-    return col(CaseRow.status).in_([CaseStatus.OPEN, CaseStatus.RUNNING, CaseStatus.WAITING]) | (
-        stopped & (col(CaseRow.desired) == Desired.CANCEL)
-    )
+    ready = col(CaseRow.status).in_([CaseStatus.OPEN, CaseStatus.RUNNING, CaseStatus.WAITING])
+    held_back = (col(CaseRow.held) != "") & (col(CaseRow.desired) != Desired.CANCEL)
+    return (ready & ~held_back) | (stopped & (col(CaseRow.desired) == Desired.CANCEL))
 
 
 _MOVING: Prepared[str] = Prepared(
-    select(CaseRow.id).where(col(CaseRow.status).in_([CaseStatus.OPEN, CaseStatus.RUNNING]))
+    select(CaseRow.id).where(col(CaseRow.status).in_([CaseStatus.OPEN, CaseStatus.RUNNING])), by_workspace=True
 )
 _CALLED: Prepared[str] = Prepared(
-    select(CaseRow.id)
-    .join(InboxRow, col(CaseRow.id) == col(InboxRow.case_id))
-    .where(col(InboxRow.processed_at).is_(None), _listens())
+    select(CaseRow.id).where(
+        col(CaseRow.id).in_(select(InboxRow.case_id).where(col(InboxRow.processed_at).is_(None))), _listens()
+    )
 )
 
 
@@ -61,7 +66,14 @@ class Cases:
         return row
 
     def open(
-        self, *, kind: str, payload: Mapping[str, Any], subject: str, opened_by: str, request_key: str | None
+        self,
+        *,
+        kind: str,
+        payload: Mapping[str, Any],
+        subject: str,
+        opened_by: str,
+        request_key: str | None,
+        priority: int = 0,
     ) -> tuple[CaseRow, bool]:
         """The case, and whether it is new. The same key and payload give the same case.
 
@@ -89,6 +101,7 @@ class Cases:
             payload_digest=content,
             opened_by=opened_by,
             opened_at=self._now,
+            priority=priority,
         )
         self._session.add(row)
         self._session.flush()
@@ -97,7 +110,11 @@ class Cases:
     def move(self, case: CaseRow, to: CaseStatus) -> None:
         """Raises `StaleState` for a move that the table of states does not have."""
         case.status = move_case(CaseStatus(case.status), to)
+        if to != CaseStatus.RUNNING:
+            case.worker = ""
         case.version += 1
+        if to is CaseStatus.RUNNING:
+            case.pruned_at = None  # it makes new checkpoints
         self._session.add(case)
 
     def post(self, case: CaseRow, *, source: str, event_id: str, event: str, payload: Mapping[str, Any]) -> bool:
@@ -133,15 +150,28 @@ class Cases:
         return int(_BACKLOG.first(self._session) or 0)
 
     def unrung(self, limit: int = 1000) -> list[tuple[str, str]]:
-        """Workspace and id of each case that has something to do."""
-        found = (
-            select(CaseRow.workspace, CaseRow.id)
-            .join(InboxRow, col(CaseRow.id) == col(InboxRow.case_id))
-            .where(col(InboxRow.processed_at).is_(None), _listens())
-            .distinct()
-            .limit(limit)
-        )
-        return list(self._session.exec(found))
+        """Workspace and id of each case that has something to do; not of those that wait for one release."""
+        any_may = (col(CaseRow.release) == "") | (col(CaseRow.desired) == Desired.CANCEL)
+        return self._called(any_may, limit)
+
+    def bound(self, release: str, limit: int = 100) -> list[tuple[str, str]]:
+        """Workspace and id of each case that has something to do, and that only this release may go on with."""
+        return self._called(col(CaseRow.release) == release, limit) if release else []
+
+    def _called(self, which: ColumnElement[bool], limit: int) -> list[tuple[str, str]]:
+        # From the few events to their cases: whatever the number of those that wait, they are not looked through.
+        events = select(InboxRow.case_id).where(col(InboxRow.processed_at).is_(None))
+        found = select(CaseRow.workspace, CaseRow.id).where(col(CaseRow.id).in_(events), _listens(), which)
+        return list(self._session.exec(found.limit(limit)))
+
+    def begun(self) -> Iterator[CaseRow]:
+        """Those that have had a segment, and are not over; in pages."""
+        done, after = [CaseStatus.CLOSED, CaseStatus.CANCELLED], ""
+        found = select(CaseRow).where(CaseRow.epoch > 0, col(CaseRow.status).not_in(done)).order_by(col(CaseRow.id))
+        while page := list(self._session.exec(found.where(CaseRow.id > after).limit(_PAGE))):
+            yield from page
+            after = page[-1].id
+            self._session.expunge_all()
 
     def find(
         self, *, status: Sequence[str] = (), kind: str = "", before: str = "", opened_by: str = "", limit: int = 50
@@ -158,9 +188,26 @@ class Cases:
             found = found.where(CaseRow.id < before)
         return list(self._session.exec(found.order_by(col(CaseRow.id).desc()).limit(limit)))
 
-    def unfinished(self) -> list[CaseRow]:
+    def stuck(self) -> list[tuple[str, str]]:
+        """Id and status of each case that is not over, and waits for no review, no timer and no segment."""
         done = [CaseStatus.CLOSED, CaseStatus.CANCELLED]
-        return list(self._session.exec(select(CaseRow).where(col(CaseRow.status).not_in(done))))
+        asks = exists().where(col(ReviewRow.case_id) == col(CaseRow.id), col(ReviewRow.status) == ReviewStatus.OPEN)
+        timed = exists().where(col(TimerRow.case_id) == col(CaseRow.id), col(TimerRow.fired_at).is_(None))
+        called = exists().where(col(InboxRow.case_id) == col(CaseRow.id), col(InboxRow.processed_at).is_(None))
+        stopped = col(CaseRow.status).in_([CaseStatus.PAUSED, CaseStatus.FAILED])
+        rung = called & (~stopped | (col(CaseRow.desired) != Desired.RUN))  # nothing rings one that trouble stopped
+        found = select(CaseRow.id, CaseRow.status).where(col(CaseRow.status).not_in(done), ~asks, ~timed, ~rung)
+        return list(self._session.exec(found.order_by(col(CaseRow.id))))
+
+    def untold(self) -> list[str]:
+        """Ids of cases that are over, and of whose end nobody outside is told. One whose older events are kept has
+        this one too."""
+        done = [CaseStatus.CLOSED, CaseStatus.CANCELLED]
+        of_case = col(OutboxRow.case_id) == col(CaseRow.id)
+        kept = exists().where(of_case, col(OutboxRow.at) <= col(CaseRow.closed_at))
+        told = exists().where(of_case, col(OutboxRow.type) == "case.closed")
+        found = select(CaseRow.id).where(col(CaseRow.status).in_(done), ~col(CaseRow.simulated), kept, ~told)
+        return list(self._session.exec(found.order_by(col(CaseRow.id))))
 
     def moving(self) -> set[str]:
         """Cases that a segment works on, or will soon."""

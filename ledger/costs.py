@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from core.money import Money
@@ -29,7 +28,10 @@ class Costs:
         unit: str = "",
         workspace: str = "",
     ) -> None:
-        """Posts once for each key. Fees collected are negative."""
+        """Posts once for each key; nothing for a copy of a case. Fees collected are negative."""
+        case = self._session.get(CaseRow, case_id)
+        if case is not None and case.simulated:
+            return
         row = {
             "workspace": workspace,
             "key": key,
@@ -46,10 +48,6 @@ class Costs:
     def of_case(self, case_id: str) -> list[CostRow]:
         return list(self._session.exec(select(CostRow).where(CostRow.case_id == case_id).order_by(col(CostRow.id))))
 
-    def by_component(self, kind: str = "") -> dict[tuple[str, str], tuple[int, int]]:
-        """(component, currency) to (minor units, postings), over all cases or those of one kind."""
-        found = select(CostRow.component, CostRow.currency, func.sum(CostRow.amount_minor), func.count())
-        if kind:
-            found = found.join(CaseRow, col(CaseRow.id) == col(CostRow.case_id)).where(CaseRow.kind == kind)
-        found = found.group_by(CostRow.component, CostRow.currency)
-        return {(part, currency): (int(total), int(n)) for part, currency, total, n in self._session.exec(found)}
+    def keys_of_case(self, case_id: str) -> set[str]:
+        """What was posted, by the events that caused it."""
+        return set(self._session.exec(select(CostRow.key).where(CostRow.case_id == case_id)))

@@ -11,33 +11,52 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Protocol, TypeVar, runtime_checkable
 
-from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy import Connection, Engine, column, event
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from sqlmodel import Session, create_engine
 
+import ledger.process_tables  # noqa: F401 - all tables are there before the line below
 from core.clock import Clock, SystemClock
-from core.errors import SetupError
+from core.errors import DatabaseUnavailable, SetupError
+from ledger.arrivals import Arrivals
 from ledger.audit import AuditChain
 from ledger.cases import Cases
 from ledger.costs import Costs
 from ledger.effects import Effects
+from ledger.outbox import Outbox
 from ledger.pen import Pen
 from ledger.people import People
 from ledger.policies import Policies
 from ledger.prepared import SCOPED
+from ledger.retention import Retention
 from ledger.reviews import Reviews
 from ledger.tables import SYSTEM, Row
 from ledger.timers import Timers
 from ledger.trace import Trace
+from ledger.trouble import LAST, passes, pauses, told
+from ledger.workers import Workers
 
 T = TypeVar("T")
+
+_HELD_S = 0.1
+"""How long a SQLite transaction waits, the event loop with it, until whoever holds the file lets go."""
+
+# SQLModel takes a field's name away from a class without a table. The criterion that the unit of work
+# puts on every query asks this base class for it once, before it asks the tables. A table that is made
+# after this line would take it for its default.
+type.__setattr__(Row, "workspace", column("workspace"))
+
+
+@runtime_checkable
+class Closing(Protocol):
+    def close(self) -> None: ...
 
 
 class Ledger:
@@ -78,8 +97,24 @@ class Ledger:
         return People(self.session, self.now)
 
     @cached_property
+    def workers(self) -> Workers:
+        return Workers(self.session, self.now, self._pen)
+
+    @cached_property
     def policies(self) -> Policies:
         return Policies(self.session, self.now)
+
+    @cached_property
+    def retention(self) -> Retention:
+        return Retention(self.session, self.now)
+
+    @cached_property
+    def arrivals(self) -> Arrivals:
+        return Arrivals(self.session, self.now, self._pen)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        return Outbox(self.session, self.now, self._pen)
 
     @cached_property
     def audit(self) -> AuditChain:
@@ -90,6 +125,10 @@ class Ledger:
         if "audit" in self.__dict__:
             self.audit.seal()
         self._pen.write()
+
+
+class _NotYet(Exception):
+    """The transaction surely was not committed, and may be tried again."""
 
 
 class _Session(Session):
@@ -119,11 +158,20 @@ def _stamp_workspace(session: Session, _context: object, _instances: object) -> 
                 raise AssertionError(f"{type(row).__name__} of {row.workspace!r} written by {workspace!r}")
 
 
+class _Phase:
+    committing = False
+    """From now on nobody can say without looking whether it was kept."""
+
+
 class Database:
-    def __init__(self, engine: Engine, clock: Clock | None = None) -> None:
+    def __init__(self, engine: Engine, clock: Clock | None = None, *, patience_s: float = 10.0) -> None:
+        """`patience_s` is how long a transaction is tried again while the database is away or others hold it."""
         self.engine = engine
         self.clock: Clock = clock or SystemClock()
+        self._patience_s = patience_s
         self._inline = engine.dialect.name == "sqlite"
+        self.apart = not self._inline
+        """It may die without this process, and come back without the last that was not durable."""
 
     async def write(self, workspace: str, step: Callable[[Ledger], T], *, durable: bool = True) -> T:
         """Runs one transaction. What `step` raises rolls it back and comes out unchanged.
@@ -131,6 +179,9 @@ class Database:
         Every commit survives the process. A durable one is on disk before this returns, with all that
         were committed before it; the others may be lost in a power cut, and are for what can be told
         again: by a checkpoint, or by the provider.
+
+        Where the database went away, or others were faster, and surely nothing was committed, `step` runs again,
+        for a while. Raises `DatabaseUnavailable`; one whose `committed` is `unknown` was not tried again.
         """
         return await self._run(workspace, step, writes=True, durable=durable)
 
@@ -138,44 +189,70 @@ class Database:
         return await self._run(workspace, step, writes=False, durable=False)
 
     async def _run(self, workspace: str, step: Callable[[Ledger], T], writes: bool, durable: bool) -> T:
+        for turn, pause in enumerate(pauses(self._patience_s)):
+            try:
+                return await self._once(workspace, step, writes, durable, turn)
+            except _NotYet:
+                await asyncio.sleep(pause)
+        return await self._once(workspace, step, writes, durable, LAST)
+
+    async def _once(self, workspace: str, step: Callable[[Ledger], T], writes: bool, durable: bool, turn: int) -> T:
         if self._inline:
-            return self.transact(workspace, step, writes, durable)
-        return await asyncio.to_thread(self.transact, workspace, step, writes, durable)
+            return self._attempt(workspace, step, writes, durable, turn)
+        return await asyncio.to_thread(self._attempt, workspace, step, writes, durable, turn)
 
     def transact(self, workspace: str, step: Callable[[Ledger], T], writes: bool = True, durable: bool = True) -> T:
         """The same for callers without an event loop (commands, migrations)."""
-        options = {"writes": writes, "durable": durable}
-        with self.engine.connect().execution_options(**options) as connection, self._explained():
-            session = _Session(connection, expire_on_commit=False, info={"workspace": workspace}, autoflush=True)
-            with session, session.begin():
-                ledger = Ledger(session, workspace, self.clock)
-                result = step(ledger)
-                if writes:
-                    ledger.finish()
-                else:
-                    session.expunge_all()  # rows stay readable after the transaction
-                    session.rollback()
-                return result
+        for turn, pause in enumerate(pauses(self._patience_s)):
+            try:
+                return self._attempt(workspace, step, writes, durable, turn)
+            except _NotYet:
+                time.sleep(pause)
+        return self._attempt(workspace, step, writes, durable, LAST)
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _attempt(self, workspace: str, step: Callable[[Ledger], T], writes: bool, durable: bool, turn: int) -> T:
+        phase = _Phase()
+        options = {"writes": writes, "durable": durable}
         try:
-            yield
-        except DatabaseError as error:
-            if not isinstance(error, OperationalError) and type(error) is not DatabaseError:
-                raise  # a broken constraint or query is a defect of ours
-            raise SetupError(
-                f"The database could not be used: {error.orig}.",
-                hint="Check the disk, the folder's permissions and that nothing else holds the file.",
-            ) from error
+            with self.engine.connect().execution_options(**options) as connection:
+                return self._transaction(connection, workspace, step, writes, phase)
+        except (SQLAlchemyError, DatabaseUnavailable) as error:
+            clock_away = isinstance(error, DatabaseUnavailable)
+            if turn != LAST and (clock_away or passes(error, committing=phase.committing, turn=turn)):
+                raise _NotYet from error
+            if isinstance(error, DatabaseUnavailable) or (known := told(error, committing=phase.committing)) is None:
+                raise  # the server's clock could not be asked; or it is a defect of ours
+            raise known from error
+
+    def _transaction(
+        self, connection: Connection, workspace: str, step: Callable[[Ledger], T], writes: bool, phase: _Phase
+    ) -> T:
+        with _Session(connection, expire_on_commit=False, info={"workspace": workspace}, autoflush=True) as session:
+            session.begin()
+            ledger = Ledger(session, workspace, self.clock)
+            result = step(ledger)
+            if writes:
+                ledger.finish()
+                session.flush()
+                if self.apart and "outbox" in ledger.__dict__:  # others hear of it before long: it has to last
+                    session.connection().exec_driver_sql("SET LOCAL synchronous_commit TO ON")
+                phase.committing = True
+                session.commit()
+            else:
+                session.expunge_all()  # rows stay readable after the transaction
+                session.rollback()
+            return result
 
     def close(self) -> None:
         self.engine.dispose()
+        if isinstance(self.clock, Closing):
+            self.clock.close()
 
 
-def sqlite_database(path: Path, clock: Clock | None = None) -> Database:
+def sqlite_database(path: Path, clock: Clock | None = None, *, patience_s: float = 10.0) -> Database:
     """A database in one file, in write-ahead mode."""
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30, "check_same_thread": False})
+    # Who waits for another process's transaction does so between attempts, not inside the library: the loop goes on.
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _HELD_S, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: object) -> None:
@@ -190,7 +267,7 @@ def sqlite_database(path: Path, clock: Clock | None = None) -> Database:
             connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get('durable', True) else 'NORMAL'}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
-    return Database(engine, clock)
+    return Database(engine, clock, patience_s=patience_s)
 
 
 def lock_folder(folder: Path) -> IO[str]:

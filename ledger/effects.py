@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, bindparam, update
+from sqlalchemy import CursorResult, bindparam, text, update
 from sqlmodel import Session, col, select
 
 from core.actions import Effect, ProposedAction
@@ -14,9 +14,10 @@ from core.errors import Conflict, NotFound
 from core.ports import Count
 from core.states import RunStatus
 from core.verdicts import Verdict
+from ledger.columns import UtcTime
 from ledger.pen import Pen
 from ledger.prepared import SCOPED, Prepared, held
-from ledger.tables import ActionRow, CaseRow, DecisionRow, RunRow, UtcTime
+from ledger.tables import ActionRow, CaseRow, DecisionRow, RunRow
 
 _ACTION: Prepared[ActionRow] = Prepared(select(ActionRow).where(ActionRow.id == bindparam("id")))
 _ACTIONS: Prepared[ActionRow] = Prepared(
@@ -36,7 +37,7 @@ _ANOTHER: Prepared[str] = Prepared(
     select(RunRow.action_id)
     .join(ActionRow, col(ActionRow.id) == col(RunRow.action_id))
     .where(RunRow.subject == bindparam("subject"), RunRow.action_id != bindparam("id"))
-    .where(ActionRow.effect == Effect.IRREVERSIBLE)
+    .where(ActionRow.effect == Effect.IRREVERSIBLE, col(RunRow.simulated).is_(False))
     .where((col(RunRow.status) == RunStatus.INTENT) | (col(RunRow.finished_at) > bindparam("since", type_=UtcTime)))
 )
 
@@ -47,6 +48,7 @@ def _earlier(*same: Any) -> Prepared[tuple[dict[str, Any], dict[str, Any]]]:
         .join(RunRow, col(RunRow.action_id) == col(ActionRow.id))
         .where(col(RunRow.tool).in_(bindparam("tools", expanding=True)))
         .where(col(RunRow.status).in_(bindparam("states", expanding=True)))
+        .where(col(RunRow.simulated).is_(False))
         .where(RunRow.action_id != bindparam("id"), col(RunRow.started_at) > bindparam("since", type_=UtcTime))
         .where(*(column == bindparam("same") for column in same))
     )
@@ -58,6 +60,7 @@ _EARLIER = {
     "case": _earlier(RunRow.case_id),
     "": _earlier(),
 }
+_ALONE = text("SELECT pg_advisory_xact_lock(hashtext('countersign runs'), hashtext(:workspace))")
 _RUNS = RunRow.__table__  # type: ignore[attr-defined]
 _FINISH = (
     update(_RUNS)
@@ -146,6 +149,14 @@ class Effects:
         found = select(RunRow).where(RunRow.case_id == case_id)
         return list(self._session.exec(found.order_by(col(RunRow.started_at))))
 
+    def one_at_a_time(self) -> None:
+        """Until this transaction ends nobody else reserves in this workspace: policy's counts hold between cases too.
+
+        SQLite has one writer at a time anyway.
+        """
+        if self._session.get_bind().dialect.name == "postgresql":
+            self._session.connection().execute(_ALONE, {"workspace": self._session.info["workspace"]})
+
     def reserve(self, run: RunRow) -> bool:
         """Inserts the run; from here on the action counts as in flight. False if it has one already.
 
@@ -172,6 +183,11 @@ class Effects:
     def adrift(self, grace: timedelta) -> list[RunRow]:
         """Runs whose lease has been over for a while: nobody is going to tell what came of them."""
         found = select(RunRow).where(RunRow.status == RunStatus.INTENT, col(RunRow.lease_until) < self._now - grace)
+        return list(self._session.exec(found))
+
+    def unknown(self, limit: int = 1000) -> list[RunRow]:
+        """Runs of which nobody knows what came of them, the oldest first."""
+        found = select(RunRow).where(RunRow.status == RunStatus.UNKNOWN).order_by(col(RunRow.started_at)).limit(limit)
         return list(self._session.exec(found))
 
     def orphaned(self, worker: str) -> list[RunRow]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 from ledger import guards_postgres, guards_sqlite
 
@@ -22,11 +22,16 @@ TRIGGERS: Mapping[str, str] = {
 
 
 def install(connection: Connection) -> None:
-    """Puts the guard on runs and reviews. It is not there yet."""
+    """Puts the guard on runs and reviews. It is not there yet.
+
+    Before version 0004 a run took nothing back, and no case was a copy: what the guard says fits the columns.
+    """
+    takes_back = "compensates" in {each["name"] for each in inspect(connection).get_columns("run")}
     if connection.dialect.name == "sqlite":
-        _execute(connection, *guards_sqlite.VIEWS.values(), *guards_sqlite.TRIGGERS)
+        _execute(connection, *guards_sqlite.VIEWS.values(), *guards_sqlite.triggers(takes_back))
     else:
-        _execute(connection, *guards_postgres.functions(_schema(connection)), *guards_postgres.TRIGGERS)
+        made = guards_postgres.functions(_schema(connection), takes_back)
+        _execute(connection, *made, *guards_postgres.TRIGGERS)
 
 
 def remove(connection: Connection) -> None:

@@ -14,13 +14,14 @@ def _refuse(table: str, why: str, condition: str) -> str:
     return f"    IF {condition} THEN\n        RAISE '{table} refused: {why}' USING ERRCODE = '{_NO}';\n    END IF;\n"
 
 
-_INSERT = (
+_BEGINS = (
     """
 DECLARE
     proposed action;
     concerned "case";
     decided decision;
     asked review;
+    undone run;
     some_missing boolean;
     too_few boolean;
 BEGIN
@@ -40,13 +41,57 @@ BEGIN
         "        IS DISTINCT FROM (NEW.workspace, NEW.case_id, NEW.tool, NEW.proposer, NEW.key)",
     )
     + '    SELECT * INTO concerned FROM "case" WHERE id = NEW.case_id;\n'
-    + _refuse(
+)
+
+_GOES_ON = _refuse(
+    "run",
+    "its case may not go on",
+    "(concerned.workspace, concerned.subject) IS DISTINCT FROM (NEW.workspace, NEW.subject)\n"
+    "        OR concerned.desired <> 'run'",
+)
+"""What version 0003 asks, which knows neither copies nor what takes an effect back."""
+
+_GOES_ON_OR_BACK = (
+    _refuse(
         "run",
         "its case may not go on",
-        "(concerned.workspace, concerned.subject, concerned.desired)\n"
-        "        IS DISTINCT FROM (NEW.workspace, NEW.subject, 'run'::varchar)",
+        "(concerned.workspace, concerned.subject) IS DISTINCT FROM (NEW.workspace, NEW.subject)\n"
+        "        OR (CASE WHEN NEW.compensates IS NULL THEN concerned.desired <> 'run'\n"
+        "        ELSE concerned.status NOT IN ('closed', 'cancelled') END)",
     )
-    + "    SELECT * INTO decided FROM decision WHERE action_id = NEW.action_id ORDER BY id DESC LIMIT 1;\n"
+    + _refuse(
+        "run",
+        "it does not say what it takes back",
+        "NEW.compensates IS NULL AND left(proposed.step_key, 5) = 'undo-'",
+    )
+    + _refuse(
+        "run",
+        "it has to say whether its case is a copy",
+        "concerned.simulated IS DISTINCT FROM NEW.simulated",
+    )
+    + """    IF NEW.compensates IS NOT NULL THEN
+        SELECT * INTO undone FROM run WHERE action_id = NEW.compensates;
+"""
+    + _refuse(
+        "run",
+        "what it takes back was not done",
+        "(undone.workspace, undone.case_id, undone.status, undone.simulated)\n"
+        "        IS DISTINCT FROM (NEW.workspace, NEW.case_id, 'done'::varchar, false)\n"
+        "        OR undone.compensates IS NOT NULL OR NOT EXISTS\n"
+        "        (SELECT 1 FROM action WHERE id = NEW.compensates AND effect = 'reversible')\n"
+        "        OR (proposed.proposer, left(proposed.step_key, 37))\n"
+        "        IS DISTINCT FROM ('house'::varchar, 'undo-' || left(NEW.compensates, 32))",
+    )
+    + _refuse(
+        "run",
+        "it was taken back already",
+        "EXISTS (SELECT 1 FROM run WHERE compensates = NEW.compensates AND status <> 'failed')",
+    )
+    + "    END IF;\n"
+)
+
+_LET = (
+    "    SELECT * INTO decided FROM decision WHERE action_id = NEW.action_id ORDER BY id DESC LIMIT 1;\n"
     + _refuse(
         "run",
         "it was not decided on again",
@@ -115,19 +160,21 @@ BEGIN
     + "    RETURN NEW;\nEND"
 )
 
-_RUN_UPDATE = (
-    "\nBEGIN\n"
-    + _refuse(
-        "run",
-        "what was reserved does not change",
-        "(OLD.action_id, OLD.workspace, OLD.case_id, OLD.key, OLD.tool, OLD.args_digest, OLD.subject, OLD.proposer,\n"
-        "        OLD.started_at, OLD.gated, OLD.counted_by::text)\n"
-        "        IS DISTINCT FROM (NEW.action_id, NEW.workspace, NEW.case_id, NEW.key, NEW.tool, NEW.args_digest,\n"
-        "        NEW.subject, NEW.proposer, NEW.started_at, NEW.gated, NEW.counted_by::text)",
+
+def _run_update(more: tuple[str, ...]) -> str:
+    kept, new = (", ".join(f"{row}.{name}" for name in (*_RESERVED, *more)) for row in ("OLD", "NEW"))
+    return (
+        "\nBEGIN\n"
+        + _refuse("run", "what was reserved does not change", f"({kept})\n        IS DISTINCT FROM ({new})")
+        + _refuse("run", "it is over", "OLD.status IN ('done', 'failed')")
+        + _refuse("run", "it can not begin again", "NEW.status NOT IN (OLD.status, 'done', 'failed', 'unknown')")
+        + "    RETURN NEW;\nEND"
     )
-    + _refuse("run", "it is over", "OLD.status IN ('done', 'failed')")
-    + _refuse("run", "it can not begin again", "NEW.status NOT IN (OLD.status, 'done', 'failed', 'unknown')")
-    + "    RETURN NEW;\nEND"
+
+
+_RESERVED = (
+    *("action_id", "workspace", "case_id", "key", "tool", "args_digest", "subject", "proposer", "started_at"),
+    *("gated", "counted_by::text"),
 )
 
 _REVIEW_INSERT = (
@@ -162,8 +209,8 @@ def _never(table: str, why: str) -> str:
 
 
 FUNCTIONS = {
-    "run_guard_insert": _INSERT,
-    "run_guard_update": _RUN_UPDATE,
+    "run_guard_insert": _BEGINS + _GOES_ON_OR_BACK + _LET,
+    "run_guard_update": _run_update(("compensates", "simulated")),
     "run_guard_delete": _never("run", "it happened, and stays"),
     "review_guard_insert": _REVIEW_INSERT,
     "review_guard_update": _REVIEW_UPDATE,
@@ -172,12 +219,15 @@ FUNCTIONS = {
 """Bodies of the trigger functions, each of which has the name of its trigger."""
 
 
-def functions(schema: str) -> list[str]:
-    """Makes the functions, over the tables of this schema."""
+_EARLIER = FUNCTIONS | {"run_guard_insert": _BEGINS + _GOES_ON + _LET, "run_guard_update": _run_update(())}
+
+
+def functions(schema: str, takes_back: bool) -> list[str]:
+    """Makes the functions, over the tables of this schema. `takes_back`: whether a run says what it takes back."""
     return [
         f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql "
         f'SET search_path = "{schema}", pg_temp AS $guard${body}\n$guard$'
-        for name, body in FUNCTIONS.items()
+        for name, body in (FUNCTIONS if takes_back else _EARLIER).items()
     ]
 
 

@@ -61,7 +61,7 @@ _LAST = "(SELECT max(id) FROM decision WHERE action_id = NEW.action_id)"
 _HALL = "(SELECT count(DISTINCT v.person) FROM run_approver AS v WHERE v.action_id = s.action_id AND v.role {held})"
 """How many different people hold a role, or one of several: never fewer than the seats for it."""
 
-_INSERT = (
+_BEGINS = (
     # An insert that comes again changes nothing; a REPLACE would change everything.
     "    SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM run WHERE action_id = NEW.action_id);\n"
     + _refuse("run", "its key is taken", "EXISTS (SELECT 1 FROM run WHERE key = NEW.key)")
@@ -73,13 +73,54 @@ _INSERT = (
         "AND a.case_id = NEW.case_id AND a.tool = NEW.tool AND a.proposer = NEW.proposer "
         "AND NEW.key = a.case_id || ':' || a.step_key || ':' || substr(a.id, 1, 16))",
     )
-    + _refuse(
+)
+
+_GOES_ON = _refuse(
+    "run",
+    "its case may not go on",
+    'NOT EXISTS (SELECT 1 FROM "case" AS c WHERE c.id = NEW.case_id AND c.workspace = NEW.workspace '
+    "AND c.subject = NEW.subject AND c.desired = 'run')",
+)
+"""What version 0003 asks, which knows neither copies nor what takes an effect back."""
+
+_GOES_ON_OR_BACK = (
+    _refuse(
         "run",
         "its case may not go on",
         'NOT EXISTS (SELECT 1 FROM "case" AS c WHERE c.id = NEW.case_id AND c.workspace = NEW.workspace '
-        "AND c.subject = NEW.subject AND c.desired = 'run')",
+        "AND c.subject = NEW.subject AND CASE WHEN NEW.compensates IS NULL THEN c.desired = 'run' "
+        "ELSE c.status IN ('closed', 'cancelled') END)",
     )
     + _refuse(
+        "run",
+        "it does not say what it takes back",
+        "NEW.compensates IS NULL AND EXISTS "
+        "(SELECT 1 FROM action AS a WHERE a.id = NEW.action_id AND substr(a.step_key, 1, 5) = 'undo-')",
+    )
+    + _refuse(
+        "run",
+        "what it takes back was not done",
+        "NEW.compensates IS NOT NULL AND NOT EXISTS (SELECT 1 FROM run AS o "
+        "JOIN action AS done ON done.id = o.action_id JOIN action AS a ON a.id = NEW.action_id "
+        "WHERE o.action_id = NEW.compensates AND o.workspace = NEW.workspace AND o.case_id = NEW.case_id "
+        "AND o.status = 'done' AND o.compensates IS NULL AND NOT o.simulated AND done.effect = 'reversible' "
+        "AND a.proposer = 'house' AND substr(a.step_key, 1, 37) = 'undo-' || substr(o.action_id, 1, 32))",
+    )
+    + _refuse(
+        "run",
+        "it was taken back already",
+        "NEW.compensates IS NOT NULL AND EXISTS "
+        "(SELECT 1 FROM run AS o WHERE o.compensates = NEW.compensates AND o.status <> 'failed')",
+    )
+    + _refuse(
+        "run",
+        "it has to say whether its case is a copy",
+        'NEW.simulated IS NOT (SELECT c.simulated FROM "case" AS c WHERE c.id = NEW.case_id)',
+    )
+)
+
+_LET = (
+    _refuse(
         "run",
         "it was not decided on again",
         f"NOT EXISTS (SELECT 1 FROM decision AS d WHERE d.id = {_LAST} AND d.workspace = NEW.workspace "
@@ -152,15 +193,23 @@ def _trigger(table: str, change: str, body: str) -> str:
     return f"CREATE TRIGGER {table}_guard_{change.lower()} BEFORE {change} ON {table} BEGIN\n{body}END"
 
 
-TRIGGERS = (
-    _trigger("run", "INSERT", _INSERT),
-    _trigger(
-        "run",
-        "UPDATE",
-        _refuse("run", "what was reserved does not change", _changed(_RESERVED))
-        + _refuse("run", "it is over", "OLD.status IN ('done', 'failed')")
-        + _refuse("run", "it can not begin again", "NEW.status NOT IN (OLD.status, 'done', 'failed', 'unknown')"),
-    ),
+def triggers(takes_back: bool) -> tuple[str, ...]:
+    """Makes them. `takes_back`: whether a run says what it takes back, and whether its case is a copy."""
+    reserved = (*_RESERVED, "compensates", "simulated") if takes_back else _RESERVED
+    return (
+        _trigger("run", "INSERT", _BEGINS + (_GOES_ON_OR_BACK if takes_back else _GOES_ON) + _LET),
+        _trigger(
+            "run",
+            "UPDATE",
+            _refuse("run", "what was reserved does not change", _changed(reserved))
+            + _refuse("run", "it is over", "OLD.status IN ('done', 'failed')")
+            + _refuse("run", "it can not begin again", "NEW.status NOT IN (OLD.status, 'done', 'failed', 'unknown')"),
+        ),
+        *_ALWAYS,
+    )
+
+
+_ALWAYS = (
     _trigger("run", "DELETE", _refuse("run", "it happened, and stays", "1")),
     _trigger(
         "review",

@@ -14,8 +14,9 @@ from sqlalchemy import bindparam, func, select
 from sqlmodel import Session, col
 
 from core.states import ReviewStatus
+from ledger.columns import UtcTime
 from ledger.prepared import Prepared
-from ledger.tables import ActionRow, CaseRow, DecisionRow, ReviewRow, Row, RunRow, UtcTime, VoteRow
+from ledger.tables import ActionRow, CaseRow, DecisionRow, ReviewRow, Row, RunRow, VoteRow
 
 PAGE = 1_000
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
@@ -80,7 +81,10 @@ def _columns(row: type[Row]) -> Any:
 
 
 _D, _A, _C, _R, _V = (_columns(row) for row in (DecisionRow, ActionRow, CaseRow, RunRow, VoteRow))
+_REAL = _C.simulated.is_(False)
+"""Nothing of a copy of a case is a record of what happened."""
 _WINDOW = (
+    _REAL,
     _D.stage == "gate",
     _A.kind == bindparam("kind"),
     _D.at >= bindparam("since", type_=UtcTime),
@@ -98,7 +102,9 @@ _PAGE: Prepared[Any] = Prepared(
     .limit(bindparam("many"))
 )
 _HOW_MANY: Prepared[int] = Prepared(
-    select(func.count()).select_from(_D.id.table.join(_A.id.table, _A.id == _D.action_id)).where(*_WINDOW)
+    select(func.count())
+    .select_from(_D.id.table.join(_A.id.table, _A.id == _D.action_id).join(_C.id.table, _C.id == _A.case_id))
+    .where(*_WINDOW)
 )
 _REVIEWS: Prepared[ReviewRow] = Prepared(
     select(ReviewRow)
@@ -125,7 +131,11 @@ _RUNS: Prepared[Any] = Prepared(
     )
     .join_from(_R.action_id.table, _A.id.table, _A.id == _R.action_id)
     .join(_LET_RUN.reserved.table, _LET_RUN.action_id == _R.action_id)
-    .where(_R.tool.in_(bindparam("tools", expanding=True)), _R.started_at > bindparam("since", type_=UtcTime))
+    .where(
+        _R.simulated.is_(False),
+        _R.tool.in_(bindparam("tools", expanding=True)),
+        _R.started_at > bindparam("since", type_=UtcTime),
+    )
     .order_by(_LET_RUN.reserved)
 )
 

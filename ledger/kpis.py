@@ -96,11 +96,14 @@ class Figures(BaseModel):
 
 
 def figures(session: Session) -> Figures:
-    """Over all cases of the session's workspace."""
-    cases = list(session.exec(select(CaseRow.id, CaseRow.status, CaseRow.outcome, CaseRow.opened_at)))
+    """Over all cases of the session's workspace, without copies of cases."""
+    found = select(CaseRow.id, CaseRow.status, CaseRow.outcome, CaseRow.opened_at)
+    cases = list(session.exec(found.where(col(CaseRow.simulated).is_(False))))
     decided = set(session.exec(select(ReviewRow.case_id).join(VoteRow, col(VoteRow.review_id) == col(ReviewRow.id))))
     closed = [(case, outcome) for case, status, outcome, _ in cases if status == CaseStatus.CLOSED]
-    ended = select(CaseRow.opened_at, CaseRow.closed_at).where(CaseRow.status == CaseStatus.CLOSED)
+    ended = select(CaseRow.opened_at, CaseRow.closed_at).where(
+        CaseRow.status == CaseStatus.CLOSED, col(CaseRow.simulated).is_(False)
+    )
     cycle = [(then - opened).total_seconds() for opened, then in session.exec(ended) if then is not None]
     return Figures(
         cases=len(cases),
@@ -121,7 +124,12 @@ def _counted(words: Iterable[object]) -> dict[str, int]:
 
 def _waiting(session: Session) -> list[Waiting]:
     """Each case once, by the first of its open questions."""
-    found = select(ReviewRow).where(ReviewRow.status == ReviewStatus.OPEN).order_by(col(ReviewRow.id))
+    found = (
+        select(ReviewRow)
+        .join(CaseRow, col(CaseRow.id) == col(ReviewRow.case_id))
+        .where(ReviewRow.status == ReviewStatus.OPEN, col(CaseRow.simulated).is_(False))
+        .order_by(col(ReviewRow.id))
+    )
     first: dict[str, ReviewRow] = {}
     for review in session.exec(found):
         first.setdefault(review.case_id, review)

@@ -65,6 +65,13 @@ class People:
             self._session.add(row)
         return len(rows)
 
+    def revoke_token(self, token: str) -> None:
+        """Ends this one token, if there is such a one."""
+        row = self._session.get(TokenRow, _digest(token))
+        if row is not None and row.revoked_at is None:
+            row.revoked_at = self._now
+            self._session.add(row)
+
     def who(self, token: str) -> Person:
         """The person of a token. Raises `Unauthenticated`, saying which of the reasons it is."""
         row = self._session.get(TokenRow, _digest(token))

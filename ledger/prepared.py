@@ -30,11 +30,17 @@ def held(table: Any) -> Any:
 class Prepared(Generic[R]):
     """A select whose parameters are `bindparam`s. Its first table holds it to the session's workspace."""
 
-    def __init__(self, statement: Any) -> None:
+    def __init__(self, statement: Any, *, by_workspace: bool = False) -> None:
+        """`by_workspace` where the index to take begins with the workspace. Elsewhere SQLite, which knows nothing of
+        the rows, would take such a one for the workspace's sake, and read all of them."""
         table = find_tables(statement.get_final_froms()[0], include_joins=True)[0]
         while hasattr(table, "left"):
             table = table.left
-        self._statement = statement.where(held(table)).execution_options(**{SCOPED: True})
+        self._everywhere = statement.execution_options(**{SCOPED: True})
+        within = bindparam("within", type_=table.c.workspace.type)
+        own = table.c.workspace == within if by_workspace else held(table)  # an "or" is beyond every index
+        self._statement = self._everywhere.where(own)
+        self._single = len(self._statement.column_descriptions) == 1
 
     def all(self, session: Session, **params: Any) -> Sequence[R]:
         rows: Sequence[R] = self._run(session, params).all()
@@ -45,5 +51,9 @@ class Prepared(Generic[R]):
         return found
 
     def _run(self, session: Session, params: dict[str, Any]) -> Any:
-        result = session.execute(self._statement, {**params, "within": session.info["workspace"]})
-        return result.scalars() if len(self._statement.column_descriptions) == 1 else result
+        workspace = session.info["workspace"]
+        if workspace == SYSTEM:
+            result = session.execute(self._everywhere, params)
+        else:
+            result = session.execute(self._statement, {**params, "within": workspace})
+        return result.scalars() if self._single else result

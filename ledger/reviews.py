@@ -15,7 +15,7 @@ from core.states import ReviewStatus, move_review
 from core.verdicts import Review as ReviewVerdict
 from core.verdicts import ReviewerSet
 from ledger.prepared import Prepared
-from ledger.tables import ReviewRow, VoteRow
+from ledger.tables import ActionRow, ReviewRow, VoteRow
 
 _REVIEW: Prepared[ReviewRow] = Prepared(select(ReviewRow).where(ReviewRow.id == bindparam("id")))
 _LOCKED: Prepared[ReviewRow] = Prepared(select(ReviewRow).where(ReviewRow.id == bindparam("id")).with_for_update())
@@ -73,11 +73,15 @@ class Reviews:
         self,
         *,
         status: Sequence[str] = (ReviewStatus.OPEN,),
+        tools: Sequence[str] = (),
         after: tuple[datetime, str] | None = None,
         limit: int = 200,
     ) -> list[ReviewRow]:
         """By due time; `after` is the due time and id of the last one seen."""
         found = select(ReviewRow).where(col(ReviewRow.status).in_(status))
+        if tools:
+            asked = (col(ActionRow.id) == col(ReviewRow.action_id)) & col(ActionRow.tool).in_(tools)
+            found = found.join(ActionRow, asked)
         if after is not None:
             due, last = after
             found = found.where(

@@ -1,52 +1,23 @@
-"""The tables. Every row belongs to a workspace; the unit of work enforces it, not each query.
-
-Times are stored as UTC ISO 8601 text of one width, so they sort as text in every database.
-"""
+"""The tables. Every row belongs to a workspace; the unit of work enforces it, not each query."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Integer, String, Text, UniqueConstraint, column
-from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy import JSON, Column, Index, String, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from core.states import CaseStatus, Desired, ReviewStatus, RunStatus
+from ledger.columns import a_time, json_object, serial
 
 SYSTEM = "*"
 """The workspace of sweeps: sees all, and can't write a row that names no workspace."""
 
 
-class UtcTime(TypeDecorator[datetime]):
-    """A moment with its offset, kept as `2026-11-22T17:04:05.000006+00:00`."""
-
-    impl = String(32)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time without its offset")
-        return value.astimezone(UTC).isoformat(timespec="microseconds")
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else datetime.fromisoformat(value)
-
-
-def _time(nullable: bool = False, index: bool = False) -> Any:
-    return Field(default=None, sa_column=Column(UtcTime, nullable=nullable, index=index))
-
-
-def _json() -> Any:
-    return Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
-
-
-def _serial() -> Any:
-    number = BigInteger().with_variant(Integer, "sqlite")
-    return Field(default=None, sa_column=Column(number, primary_key=True, autoincrement=True))
+def _where(condition: str) -> dict[str, Any]:
+    """Of an index over some rows only."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
 class Row(SQLModel):
@@ -61,7 +32,7 @@ class PersonRow(Row, table=True):
     id: str = Field(primary_key=True, max_length=64)
     roles: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     active: bool = True
-    created_at: datetime = _time()
+    created_at: datetime = a_time()
 
 
 class TokenRow(Row, table=True):
@@ -70,9 +41,9 @@ class TokenRow(Row, table=True):
     __tablename__ = "token"
     digest: str = Field(primary_key=True, max_length=64)
     person: str = Field(index=True, max_length=64)
-    created_at: datetime = _time()
-    expires_at: datetime | None = _time(nullable=True)
-    revoked_at: datetime | None = _time(nullable=True)
+    created_at: datetime = a_time()
+    expires_at: datetime | None = a_time(nullable=True)
+    revoked_at: datetime | None = a_time(nullable=True)
 
 
 class CaseRow(Row, table=True):
@@ -80,20 +51,23 @@ class CaseRow(Row, table=True):
     __table_args__ = (
         UniqueConstraint("workspace", "opened_by", "request_key"),
         Index("case_by_status", "workspace", "status", "opened_at"),
+        Index("case_by_worker", "worker", **_where("worker <> ''")),
+        Index("case_to_prune", "opened_at", **_where("pruned_at IS NULL")),
+        Index("case_to_erase", "closed_at", **_where("erased_at IS NULL AND closed_at IS NOT NULL")),
     )
     id: str = Field(primary_key=True, max_length=40)
     kind: str = Field(max_length=64)
     status: CaseStatus = Field(sa_column=Column(String(16), nullable=False))
     desired: Desired = Field(default=Desired.RUN, sa_column=Column(String(16), nullable=False))
-    payload: dict[str, Any] = _json()
+    payload: dict[str, Any] = json_object()
     subject: str = Field(default="", max_length=200)
     """Who it is about, such as a customer id: what counts are kept per."""
     request_key: str | None = Field(default=None, max_length=200)
     """The submitter's idempotency key."""
     payload_digest: str = Field(default="", max_length=64)
     opened_by: str = Field(default="", max_length=64)
-    opened_at: datetime = _time()
-    closed_at: datetime | None = _time(nullable=True)
+    opened_at: datetime = a_time()
+    closed_at: datetime | None = a_time(nullable=True)
     outcome: str = Field(default="", max_length=64)
     summary: str = Field(default="", sa_column=Column(Text, nullable=False))
     problem: str = Field(default="", sa_column=Column(Text, nullable=False))
@@ -101,6 +75,27 @@ class CaseRow(Row, table=True):
     crashes: int = 0
     """Segments of the event now in work that died."""
     version: int = 1
+    priority: int = 0
+    """Higher goes first."""
+    worker: str = Field(default="", max_length=64)
+    """Whose segment runs; empty while none does."""
+    epoch: int = 0
+    """Counts segments: whoever holds an older number may write nothing for this case any more."""
+    forked_from: str | None = Field(default=None, max_length=40)
+    simulated: bool = False
+    """A copy to look at: nothing that it does reaches a provider, counts or costs."""
+    made_with: dict[str, Any] = json_object()
+    """Digests of graph, prompt, model and policy that its last segment ran with."""
+    release: str = Field(default="", max_length=64)
+    """The one release whose workers may go on with it; any, if empty."""
+    held: str = Field(default="", max_length=200)
+    """Why operators hold it back, where they do."""
+    events_out: int = 0
+    """How many events about it were given to the outbox."""
+    pruned_at: datetime | None = a_time(nullable=True)
+    """When its older checkpoints were cut away; none, if it has run since."""
+    erased_at: datetime | None = a_time(nullable=True)
+    """When its payload, its trace and its checkpoints were deleted."""
 
 
 class InboxRow(Row, table=True):
@@ -112,15 +107,15 @@ class InboxRow(Row, table=True):
         UniqueConstraint("case_id", "seq"),
         Index("inbox_open", "processed_at", "case_id"),
     )
-    id: int | None = _serial()
+    id: int | None = serial()
     source: str = Field(max_length=64)
     event_id: str = Field(max_length=200)
     case_id: str = Field(max_length=40)
     seq: int
     type: str = Field(max_length=64)
-    payload: dict[str, Any] = _json()
-    received_at: datetime = _time()
-    processed_at: datetime | None = _time(nullable=True)
+    payload: dict[str, Any] = json_object()
+    received_at: datetime = a_time()
+    processed_at: datetime | None = a_time(nullable=True)
     note: str = Field(default="", max_length=400)
 
 
@@ -134,25 +129,25 @@ class ActionRow(Row, table=True):
     kind: str = Field(max_length=64)
     tool: str = Field(max_length=64)
     schema_version: int
-    args: dict[str, Any] = _json()
+    args: dict[str, Any] = json_object()
     proposer: str = Field(max_length=64)
     step_key: str = Field(max_length=64)
     effect: str = Field(max_length=16)
     described: str = Field(default="", sa_column=Column(Text, nullable=False))
     edited_from: str | None = Field(default=None, max_length=64)
-    created_at: datetime = _time()
+    created_at: datetime = a_time()
 
 
 class DecisionRow(Row, table=True):
     """What policy said of an action, at the gate and again when it was about to run. Append-only."""
 
     __tablename__ = "decision"
-    id: int | None = _serial()
+    id: int | None = serial()
     action_id: str = Field(index=True, max_length=64)
     stage: str = Field(max_length=16)
     verdict: str = Field(max_length=16)
-    body: dict[str, Any] = _json()
-    at: datetime = _time()
+    body: dict[str, Any] = json_object()
+    at: datetime = a_time()
 
 
 class ReviewRow(Row, table=True):
@@ -171,14 +166,14 @@ class ReviewRow(Row, table=True):
     status: ReviewStatus = Field(sa_column=Column(String(16), nullable=False))
     reviewers: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     reason: str = Field(default="", sa_column=Column(Text, nullable=False))
-    book: dict[str, Any] = _json()
-    facts: dict[str, Any] = _json()
-    opened_at: datetime = _time()
-    due_at: datetime = _time()
-    decided_at: datetime | None = _time(nullable=True)
+    book: dict[str, Any] = json_object()
+    facts: dict[str, Any] = json_object()
+    opened_at: datetime = a_time()
+    due_at: datetime = a_time()
+    decided_at: datetime | None = a_time(nullable=True)
     claimed_by: str = Field(default="", max_length=64)
     claim_token: str = Field(default="", max_length=40)
-    claimed_until: datetime | None = _time(nullable=True)
+    claimed_until: datetime | None = a_time(nullable=True)
     edited_to: str | None = Field(default=None, max_length=64)
     version: int = 1
 
@@ -188,7 +183,7 @@ class VoteRow(Row, table=True):
 
     __tablename__ = "vote"
     __table_args__ = (UniqueConstraint("review_id", "person"),)
-    id: int | None = _serial()
+    id: int | None = serial()
     review_id: str = Field(max_length=40)
     action_id: str = Field(index=True, max_length=64)
     person: str = Field(max_length=64)
@@ -199,14 +194,20 @@ class VoteRow(Row, table=True):
     seen: str = Field(max_length=64)
     dwell_s: int = 0
     request_key: str = Field(default="", max_length=200)
-    at: datetime = _time()
+    at: datetime = a_time()
 
 
 class RunRow(Row, table=True):
     """The effects ledger: the one execution of an action. Its primary key is the reservation."""
 
     __tablename__ = "run"
-    __table_args__ = (Index("run_by_case", "case_id"), Index("run_counts", "workspace", "tool", "started_at"))
+    __table_args__ = (
+        Index("run_by_case", "case_id"),
+        Index("run_counts", "workspace", "tool", "started_at"),
+        Index("run_by_subject", "subject"),
+        Index("run_open", "status", "lease_until"),
+        Index("run_takes_back", "compensates", unique=True, **_where("compensates IS NOT NULL AND status <> 'failed'")),
+    )
     action_id: str = Field(primary_key=True, max_length=64)
     case_id: str = Field(max_length=40)
     key: str = Field(unique=True, max_length=200)
@@ -216,16 +217,20 @@ class RunRow(Row, table=True):
     proposer: str = Field(default="", max_length=64)
     status: RunStatus = Field(sa_column=Column(String(16), nullable=False))
     worker: str = Field(default="", max_length=64)
-    lease_until: datetime | None = _time(nullable=True)
+    lease_until: datetime | None = a_time(nullable=True)
     attempts: int = 1
     gated: bool = False
     """Policy asked for people: there must be an earlier approval of this very action."""
-    result: dict[str, Any] = _json()
+    result: dict[str, Any] = json_object()
     reason: str = Field(default="", sa_column=Column(Text, nullable=False))
-    started_at: datetime = _time()
-    finished_at: datetime | None = _time(nullable=True)
-    counted_by: dict[str, Any] = _json()
+    started_at: datetime = a_time()
+    finished_at: datetime | None = a_time(nullable=True)
+    counted_by: dict[str, Any] = json_object()
     """Facts of that moment by which policy counts runs, such as the card."""
+    simulated: bool = False
+    """It ran in a copy of a case: no provider knows of it, and no count looks at it."""
+    compensates: str | None = Field(default=None, max_length=64)
+    """The action whose effect this one takes back, which happens once."""
 
 
 class TraceRow(Row, table=True):
@@ -233,11 +238,11 @@ class TraceRow(Row, table=True):
 
     __tablename__ = "trace"
     __table_args__ = (Index("trace_by_case", "case_id", "seq"),)
-    seq: int | None = _serial()
+    seq: int | None = serial()
     case_id: str = Field(max_length=40)
     type: str = Field(max_length=64)
-    body: dict[str, Any] = _json()
-    at: datetime = _time()
+    body: dict[str, Any] = json_object()
+    at: datetime = a_time()
 
 
 class AuditRow(Row, table=True):
@@ -265,13 +270,13 @@ class AuditHeadRow(Row, table=True):
 
 class TimerRow(Row, table=True):
     __tablename__ = "timer"
-    __table_args__ = (Index("timer_due", "fired_at", "due_at"),)
+    __table_args__ = (Index("timer_due", "fired_at", "due_at"), Index("timer_by_case", "case_id"))
     id: str = Field(primary_key=True, max_length=40)
     case_id: str = Field(max_length=40)
     review_id: str = Field(default="", index=True, max_length=40)
     purpose: str = Field(max_length=32)
-    due_at: datetime = _time()
-    fired_at: datetime | None = _time(nullable=True)
+    due_at: datetime = a_time()
+    fired_at: datetime | None = a_time(nullable=True)
 
 
 class CostRow(Row, table=True):
@@ -279,7 +284,7 @@ class CostRow(Row, table=True):
 
     __tablename__ = "cost"
     __table_args__ = (UniqueConstraint("workspace", "key"), Index("cost_by_case", "case_id"))
-    id: int | None = _serial()
+    id: int | None = serial()
     key: str = Field(max_length=200)
     case_id: str = Field(max_length=40)
     component: str = Field(max_length=64)
@@ -287,7 +292,7 @@ class CostRow(Row, table=True):
     currency: str = Field(max_length=3)
     quantity: int = 0
     unit: str = Field(default="", max_length=32)
-    at: datetime = _time()
+    at: datetime = a_time()
 
 
 class PolicyRow(Row, table=True):
@@ -295,7 +300,7 @@ class PolicyRow(Row, table=True):
 
     __tablename__ = "policy"
     __table_args__ = (Index("policy_by_kind", "kind", "id"),)
-    id: int | None = _serial()
+    id: int | None = serial()
     kind: str = Field(max_length=64)
     name: str = Field(max_length=200)
     version: str = Field(max_length=100)
@@ -309,7 +314,7 @@ class PolicyRow(Row, table=True):
     key: str = Field(unique=True, max_length=200)
     """The idempotency key of whoever published it."""
     case_id: str = Field(default="", max_length=40)
-    at: datetime = _time()
+    at: datetime = a_time()
 
 
 class PolicyDraftRow(Row, table=True):
@@ -317,9 +322,9 @@ class PolicyDraftRow(Row, table=True):
 
     __tablename__ = "policy_draft"
     digest: str = Field(primary_key=True, max_length=64)
-    body: dict[str, Any] = _json()
+    body: dict[str, Any] = json_object()
     by: str = Field(max_length=64)
-    at: datetime = _time()
+    at: datetime = a_time()
 
 
 class SigningKeyRow(Row, table=True):
@@ -328,10 +333,5 @@ class SigningKeyRow(Row, table=True):
     __tablename__ = "signing_key"
     public: str = Field(primary_key=True, max_length=100)
     name: str = Field(max_length=100)
-    added_at: datetime = _time()
-    revoked_at: datetime | None = _time(nullable=True)
-
-
-# SQLModel takes a field's name away from a class without a table. The criterion that the unit of work
-# puts on every query asks this base class for it once, before it asks the tables.
-type.__setattr__(Row, "workspace", column("workspace"))
+    added_at: datetime = a_time()
+    revoked_at: datetime | None = a_time(nullable=True)

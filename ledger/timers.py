@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from core.ids import new_id
+from ledger.prepared import SCOPED
 from ledger.tables import TimerRow
+
+_TIMERS = TimerRow.__table__  # type: ignore[attr-defined]
 
 
 class Timers:
@@ -37,9 +41,15 @@ class Timers:
         found = select(TimerRow).where(TimerRow.case_id == case_id, col(TimerRow.fired_at).is_(None))
         return list(self._session.exec(found))
 
-    def fire(self, timer: TimerRow) -> None:
-        timer.fired_at = self._now
-        self._session.add(timer)
+    def fire(self, timer: TimerRow) -> bool:
+        """False where another process fired it first, or took it away: then nothing is to be done about it."""
+        fire = (
+            update(_TIMERS)
+            .where(_TIMERS.c.id == timer.id, _TIMERS.c.fired_at.is_(None))
+            .values(fired_at=self._now)
+            .execution_options(**{SCOPED: True})
+        )
+        return bool(self._session.connection().execute(fire).rowcount == 1)
 
     def cancel(self, *, review_id: str) -> None:
         """Its review was decided: it will not fire."""

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
+from ledger.order_postgres import SETTLED
 from ledger.pen import Pen
 from ledger.tables import TraceRow
 
@@ -23,13 +24,24 @@ class Trace:
         self._pen.add(TraceRow, row)
 
     def of_case(self, case_id: str, after: int = 0, limit: int = 500) -> list[TraceRow]:
-        found = select(TraceRow).where(TraceRow.case_id == case_id, col(TraceRow.seq) > after)
-        return list(self._session.exec(found.order_by(col(TraceRow.seq)).limit(limit)))
+        return self._after(select(TraceRow).where(TraceRow.case_id == case_id), after, limit)
 
     def since(self, after: int, limit: int = 500) -> list[TraceRow]:
         """Of the whole workspace, for the desk."""
-        found = select(TraceRow).where(col(TraceRow.seq) > after)
-        return list(self._session.exec(found.order_by(col(TraceRow.seq)).limit(limit)))
+        return self._after(select(TraceRow), after, limit)
 
     def last(self) -> int:
-        return int(self._session.exec(select(func.max(TraceRow.seq))).one() or 0)
+        """The number up to which everything is there: who reads on from it misses nothing."""
+        settled = self._settled()
+        return int(self._session.exec(select(func.max(TraceRow.seq))).one() or 0) if settled is None else settled
+
+    def _after(self, found: Any, after: int, limit: int) -> list[TraceRow]:
+        settled = self._settled()
+        if settled is not None:
+            found = found.where(col(TraceRow.seq) <= settled)
+        return list(self._session.exec(found.where(col(TraceRow.seq) > after).order_by(col(TraceRow.seq)).limit(limit)))
+
+    def _settled(self) -> int | None:
+        """None in SQLite, where one writes after the other."""
+        connection = self._session.connection()
+        return None if connection.dialect.name == "sqlite" else int(connection.execute(SETTLED).scalar_one())

@@ -7,9 +7,10 @@ async with open_house(load_settings()) as house:
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -18,45 +19,65 @@ from typing import Any, Literal
 from langchain_core.language_models import BaseChatModel
 from pydantic import ValidationError
 
-from agents.turns import ModelAgent
-from core.clock import Clock, SystemClock
-from core.errors import InvalidInput, NotFound
+from core.clock import Clock
+from core.errors import InvalidInput, NotFound, SetupError
 from core.ids import new_id
 from core.people import HOME, Person
 from core.settings import Settings
-from engine.bells import DbosBell, Doorbell, TaskBell
 from engine.checker import Checker
+from engine.compensation import Compensation
+from engine.doorbell import Doorbell
+from engine.executing import Executing
 from engine.executor import Executor
-from engine.gate import Gate
+from engine.forks import Forks
+from engine.housekeeping import Housekeeper, Terms
 from engine.intake import Intake
 from engine.journal import Journal
 from engine.rates import RateCard
+from engine.releases import made_with
+from engine.remote_executor import ExecutorLine
 from engine.reviews import ReviewDesk
 from engine.segments import Segments
 from engine.services import Services
-from engine.stream import Stream
+from engine.stream import Stream, share
 from engine.sweeper import Sweeper
+from engine.workers import Workers
 from graphs.catalog import kinds as all_kinds
-from graphs.checkpoints import InlineSqliteSaver
 from graphs.kind import Outside, TaskKind
-from graphs.runner import GraphRunner, Prepared
-from graphs.state import Context
-from ledger.database import Database, Ledger, lock_folder, sqlite_database
-from ledger.migrate import migrate
+from graphs.parts import digests
+from graphs.pruning import pruner
+from graphs.rewind import Rewind
+from graphs.runner import GraphRunner
+from ledger.database import Database, Ledger
+from ledger.roles import keeps_house
 from ledger.tables import SYSTEM, CaseRow
+from ledger.trouble import RECORDS_AWAY
 from policies.shelf import BookJudge
 from policies.vocabulary import Vocabulary
-from serving.models.chat import chat_model, model_in_use
+from serving.effects import effects_elsewhere, effects_here, line_to_executor
+from serving.in_use import bell_in_use, book_in_use, graphs_in_use, release_in_use, shop_in_use
+from serving.mailroom import Mailroom, mailroom
+from serving.models.chat import model_in_use
 from serving.office import PolicyOffice
+from serving.storage import Storage, open_storage
 from tools.contract import Toolbelt
+from tools.fulfillment.absent import AbsentShop
 from tools.fulfillment.http import HttpShop
 from tools.fulfillment.ports import Shop
 from tools.fulfillment.shop import EmbeddedShop
-from tools.permits import permit
 from tools.vision.ports import NoScorer
+
+log = logging.getLogger("countersign.serving")
+
+Role = Literal["all", "api", "worker"]
+
+_FOR_SEGMENTS = 0.6
+"""Of the time that a process has for its end, what segments have for theirs; then they are handed over."""
 
 _SETTLE_S = 0.1
 """Between two looks at whether cases have settled, while there is news all the time."""
+_NEWS_S = 1.0
+"""How long to wait for news before looking anyway."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +85,9 @@ class House:
     """Everything that runs in one process. Fields are the rooms that the floors above may enter."""
 
     settings: Settings
+    worker: str
+    """The name of this process among those that work here."""
+    workers: Workers
     database: Database
     shop: Shop
     kinds: Mapping[str, TaskKind]
@@ -74,16 +98,27 @@ class House:
     judge: BookJudge
     office: PolicyOffice
     intake: Intake
+    mail: Mailroom
+    forks: Forks
+    rewind: Rewind
     desk: ReviewDesk
+    compensation: Compensation
     sweeper: Sweeper
+    housekeeper: Housekeeper
     stream: Stream
     checker: Checker
     attachments: Path
     _bell: Doorbell
+    _executor: Executing
     _background: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def submit(
-        self, person: Person, kind: str, payload: Mapping[str, Any], request_key: str | None = None
+        self,
+        person: Person,
+        kind: str,
+        payload: Mapping[str, Any],
+        request_key: str | None = None,
+        priority: int = 0,
     ) -> tuple[CaseRow, bool]:
         """Opens a case of a kind; False if the request key had opened it before. Raises `InvalidInput`."""
         found = self.kinds.get(kind)
@@ -105,7 +140,20 @@ class House:
             subject=found.subject(request),
             request_key=request_key,
             needs=found.opened_with,
+            priority=priority,
         )
+
+    async def drain(self) -> None:
+        """Begins nothing more, and ends what is in hand or hands it over, within `engine.drain_s`."""
+        within = self.settings.engine.drain_s
+        await self.workers.drain()
+        try:
+            await self._bell.drain(within * _FOR_SEGMENTS)
+        except RECORDS_AWAY as away:
+            log.warning("others are not rung for what is left: %s", away)
+        if isinstance(self._executor, Executor):  # a call that is under way is not cut off with its segment
+            await self._executor.landed(within * (1 - _FOR_SEGMENTS) / 2)
+        await self.workers.leave()
 
     async def settled(self, workspace: str, case_ids: set[str]) -> None:
         """Waits until none of these cases has a segment before it: each is closed, or waits for somebody."""
@@ -113,7 +161,8 @@ class House:
             ticket = self.stream.ticket()
             if not case_ids & await self.database.read(workspace, lambda ledger: ledger.cases.moving()):
                 return
-            await ticket.wait()
+            with suppress(TimeoutError):  # another process may have done it, and its news is late
+                await asyncio.wait_for(ticket.wait(), _NEWS_S)
             await asyncio.sleep(_SETTLE_S)
 
 
@@ -127,92 +176,132 @@ async def open_house(
     kinds: Mapping[str, TaskKind] | None = None,
     model: BaseChatModel | None = None,
     ledger_on: bool = True,
+    role: Role = "all",
 ) -> AsyncIterator[House]:
-    """Opens the house over its data folder, exclusively, and closes it in order.
+    """Opens the house over its data folder, exclusively, or over a server's database, and closes it in order.
 
+    `role` is `all`, or what this process is alone: `api` takes requests and runs nothing, `worker` runs segments.
     `model` stands in for the one that the settings name (suites bring replays and adversaries). With
     `bell="tasks"` segments run as tasks instead of a durable queue. `ledger_on` is for storms only.
     """
-    clock = clock or SystemClock()
-    lock = lock_folder(settings.data)
-    worker = new_id("worker")
-    try:
-        path = settings.data / "ledger.db"
-        migrate(path)
-        database = sqlite_database(path, clock)
-        saver = InlineSqliteSaver.at(settings.data / "checkpoints.db")
+    worker = settings.engine.worker or new_id("worker")
+    with open_storage(settings, clock, migrates=role == "all") as storage:
+        database = storage.database
         kinds = all_kinds() if kinds is None else kinds
-        shop = shop or _shop(settings, kinds, clock)
+        line = line_to_executor(settings, shared=storage.shared)
+        if line is None and storage.shared and role != "all" and not settings.shop.url and shop is None:
+            raise SetupError(
+                f"A process that is {role} alone can't have the shop in it.",
+                hint="Start 'countersign shop' once, and name it in COUNTERSIGN_SHOP__URL.",
+            )
+        shop = AbsentShop() if line else shop or shop_in_use(settings, kinds, database.clock)
         attachments = settings.data / "attachments"
         attachments.mkdir(exist_ok=True)
         office = PolicyOffice(database)
-        outside = Outside(shop, NoScorer(), clock, attachments, office)
-        house, segments = _build(settings, database, outside, office, kinds, model, saver, bell, worker, ledger_on)
-        await office.open(house.words, {name: _book(settings, kind) for name, kind in kinds.items()})
-        await database.write(SYSTEM, lambda ledger: _bury_the_dead(ledger, worker))
-        await house._bell.start(segments.work)
+        outside = Outside(shop, NoScorer(), database.clock, attachments, office)
+        doorbell = bell_in_use(settings, storage, bell, worker, serves=role != "api")
+        house, segments = _build(
+            settings, storage, outside, office, kinds, model, doorbell, worker, role, ledger_on, line
+        )
+        await office.open(house.words, {name: book_in_use(settings, kind) for name, kind in kinds.items()})
+        if not storage.shared:
+            await database.write(SYSTEM, lambda ledger: _bury_the_dead(ledger, worker))
+        if role != "api":
+            await house.workers.join()
+        if role != "api" or bell == "queue":  # tasks that nobody asked for would run the workers' segments here
+            await doorbell.start(segments.work)
+        if role != "worker":
+            await house.mail.open()
         house._background.append(asyncio.create_task(house.sweeper.run()))
+        if role != "api":
+            house._background.append(asyncio.create_task(house.workers.run()))
+        if storage.news is not None:
+            house._background.append(asyncio.create_task(share(house.stream, storage.news)))
         try:
             yield house
         finally:
+            if role != "api":
+                await house.drain()
+            await house.mail.close()
             for task in house._background:
                 task.cancel()
+            await house.compensation.stop()
             await asyncio.gather(*house._background, return_exceptions=True)
-            await house._bell.stop()
-            database.close()
-            saver.close()
+            await doorbell.stop()
             if isinstance(shop, EmbeddedShop | HttpShop):
                 await shop.close()
-    finally:
-        lock.close()
+            if line is not None:
+                await line.close()
 
 
 def _build(
     settings: Settings,
-    database: Database,
+    storage: Storage,
     outside: Outside,
     office: PolicyOffice,
     kinds: Mapping[str, TaskKind],
     model: BaseChatModel | None,
-    saver: InlineSqliteSaver,
-    bell: str,
+    doorbell: Doorbell,
     worker: str,
+    role: Role,
     ledger_on: bool,
+    line: ExecutorLine | None,
 ) -> tuple[House, Segments]:
-    belts = {name: Toolbelt(kind.tools(outside)) for name, kind in kinds.items()}
-    tools = Toolbelt.joined([*belts.values(), Toolbelt([permit()])])
-    judge = office.judge
-    stream, rates = Stream(), RateCard()
+    database, saver = storage.database, storage.saver
+    judge, stream, rates = office.judge, Stream(), RateCard()
     journal = Journal(database, stream, rates)
-    gate = Gate(database, tools, judge, {name: kind.facts(outside) for name, kind in kinds.items()}, journal, stream)
-    lease = timedelta(seconds=settings.engine.lease_s)
-    executor = Executor(database, tools, gate, stream, worker=worker, lease=lease, ledger_on=ledger_on)
+    if line is not None:
+        effects = effects_elsewhere(line, database, kinds, outside, judge, journal, stream)
+    else:
+        parts = (settings, database, kinds, outside, judge, journal, stream)
+        effects, _ = effects_here(*parts, worker=worker, ledger_on=ledger_on)
+    belts, tools, gate, executor = effects.belts, effects.tools, effects.gate, effects.executor
     services = Services(gate, executor, journal, database)
-    prepared = {
-        name: Prepared(
-            graph=kind.build().compile(checkpointer=saver),
-            context=Context(
-                agent=ModelAgent(
-                    kind.role.name, model or chat_model(settings.model, kind.procedure), kind.role, belts[name].specs()
-                ),
-                specs=belts[name].specs(),
-                services=services,
-                budget=settings.budget,
-                handover=kind.handover,
-                outcomes=kind.outcomes,
-                model=model_in_use(settings.model),
-                payload=kind.payload,
-            ),
-        )
-        for name, kind in kinds.items()
-    }
+    prepared = graphs_in_use(settings, kinds, belts, services, saver, model)
     streams_text = model is None and settings.model.backend != "embedded"
     runner = GraphRunner(prepared, saver, journal, stream_text=streams_text)
-    doorbell = _bell(settings, database, bell)
+    terms = Terms.of(settings.engine, settings.retention)
+    housekeeper = Housekeeper(database, pruner(saver), outside.attachments, terms, doorbell.prune)
     desk = ReviewDesk(database, tools, gate, stream, rates, doorbell.ring)
-    segments = Segments(database, runner, desk, stream, rates, attempts=settings.engine.attempts)
+    compensation = Compensation(database, gate, executor, desk, stream)
+    release = release_in_use(settings)
+    known = {name: digests(kind, belts[name].specs(), model_in_use(settings.model)) for name, kind in kinds.items()}
+    segments = Segments(
+        database,
+        runner,
+        desk,
+        journal,
+        stream,
+        rates,
+        worker=worker,
+        attempts=settings.engine.attempts,
+        release=release,
+        made_with=lambda kind, now: made_with(known.get(kind, {}), judge.book(kind, now).digest, release, now),
+    )
+    workers = Workers(
+        database,
+        doorbell,
+        segments,
+        name=worker,
+        role=role,
+        release=release,
+        lease=timedelta(seconds=settings.engine.lease_s),
+        alone=not storage.shared,
+        parts=known,
+    )
+
+    chores = [workers.reclaim, workers.take_bound, *([housekeeper.chore] if keeps_house(database) else [])]
+
+    async def submit(person: Person, kind: str, payload: Mapping[str, Any], key: str) -> tuple[CaseRow, bool]:
+        return await house.submit(person, kind, payload, key)
+
+    mail = mailroom(settings, database, stream, doorbell.ring, submit, kinds)
+    rewind = Rewind(prepared, saver)
     house = House(
         settings=settings,
+        mail=mail,
+        worker=worker,
+        workers=workers,
         database=database,
         shop=outside.shop,
         kinds=kinds,
@@ -222,33 +311,29 @@ def _build(
         judge=judge,
         office=office,
         intake=Intake(database, stream, doorbell.ring, queue_limit=settings.engine.queue_limit),
+        forks=Forks(database, rewind, stream, doorbell.ring, queue_limit=settings.engine.queue_limit),
+        rewind=rewind,
         desk=desk,
+        compensation=compensation,
+        housekeeper=housekeeper,
         sweeper=Sweeper(
-            database, desk, executor, stream, doorbell.ring, every_s=settings.engine.sweep_s, chores=[office.keep]
+            database,
+            desk,
+            executor,
+            stream,
+            doorbell.ring,
+            every_s=settings.engine.sweep_s,
+            whole=role != "api",
+            undo=compensation.begin,
+            chores=[office.keep, mail.arrivals.release, *(chores if role != "api" else ())],
         ),
         stream=stream,
         checker=Checker(database, outside.shop, tools),
         attachments=outside.attachments,
         _bell=doorbell,
+        _executor=executor,
     )
     return house, segments
-
-
-def _bell(settings: Settings, database: Database, bell: str) -> Doorbell:
-    if bell == "tasks":
-        return TaskBell(settings.engine.concurrency)
-    url = f"sqlite:///{settings.data.resolve() / 'queue.db'}"
-    return DbosBell(database, url, executor="embedded", concurrency=settings.engine.concurrency)
-
-
-def _shop(settings: Settings, kinds: Mapping[str, TaskKind], clock: Clock) -> Shop:
-    if settings.shop.url:
-        return HttpShop(settings.shop.url, settings.shop.token.get_secret_value(), settings.shop.timeout_s)
-    return EmbeddedShop(settings.data / "shop.db", [kind.dialect for kind in kinds.values()], clock)
-
-
-def _book(settings: Settings, kind: TaskKind) -> Path:
-    return settings.policies / kind.book.name if settings.policies else kind.book
 
 
 def _bury_the_dead(ledger: Ledger, worker: str) -> None:

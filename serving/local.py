@@ -1,7 +1,8 @@
-"""How a person on this machine finds the server and shows who they are: two files in the data folder."""
+"""How a person on this machine finds the server and shows who they are: files in the data folder."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +11,11 @@ from core.errors import SetupError
 from core.people import Person
 
 if TYPE_CHECKING:
+    from core.settings import Settings
     from ledger.database import Database, Ledger
 
-TOKEN, ADDRESS = "local-token", "local-address"
+TOKEN, ADDRESS, SERVERS = "local-token", "local-address", "servers.json"
+_DATABASE = "COUNTERSIGN_DATABASE__URL"
 
 
 def write_private(path: Path, text: str) -> None:
@@ -22,8 +25,31 @@ def write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def issue_local_token(database: Database, folder: Path, person: Person) -> str:
-    """A fresh token for whoever runs the server here; the one before is revoked. Roles given to them stay."""
+def remember_servers(settings: Settings) -> None:
+    """Notes in the data folder where its records are, if not in it. It may hold a password."""
+    known = {_DATABASE: settings.database.url.get_secret_value()}
+    write_private(settings.data / SERVERS, json.dumps({name: value for name, value in known.items() if value}))
+
+
+def servers(folder: Path) -> dict[str, str]:
+    """The environment by which a process finds what this folder's records are on; empty where they are in it."""
+    try:
+        found: dict[str, str] = json.loads((folder / SERVERS).read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return found
+
+
+def database_of(folder: Path | None, settings: Settings) -> str:
+    """Address of the server that the records of this folder, or those that the settings name, are on; or empty."""
+    return settings.database.url.get_secret_value() if folder is None else servers(folder).get(_DATABASE, "")
+
+
+def issue_local_token(database: Database, folder: Path, person: Person, *, shared: bool = False) -> str:
+    """A fresh token for whoever runs the server here; the one before is revoked. Roles given to them stay.
+
+    With `shared`, other servers over the same database gave tokens to the same person: only this folder's is replaced.
+    """
     from ledger.tables import SYSTEM  # a client has no need of a database
 
     def issue(ledger: Ledger) -> str:
@@ -31,12 +57,22 @@ def issue_local_token(database: Database, folder: Path, person: Person) -> str:
             row.roles for row in ledger.people.everyone() if (row.workspace, row.id) == (person.workspace, person.id)
         ]
         ledger.people.add(person.workspace, person.id, person.roles.union(*given))
-        ledger.people.revoke(person.id)
+        if shared:
+            ledger.people.revoke_token(_kept(folder))
+        else:
+            ledger.people.revoke(person.id)
         return ledger.people.new_token(person.workspace, person.id, None)
 
     token = database.transact(SYSTEM, issue)
     write_private(folder / TOKEN, token)
     return token
+
+
+def _kept(folder: Path) -> str:
+    try:
+        return (folder / TOKEN).read_text().strip()
+    except OSError:
+        return ""
 
 
 def local_connection(folder: Path) -> tuple[str, str]:

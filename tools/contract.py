@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from core.actions import JSON, ToolSpec
+from core.actions import JSON, Effect, ToolSpec
 from core.errors import NotFound, OutcomeUnknown
 from core.ports import CallContext
 
@@ -33,6 +34,12 @@ class Toolbelt:
             if tool.spec.name in self._tools:
                 raise ValueError(f"two tools are named {tool.spec.name}")
             self._tools[tool.spec.name] = tool
+        for name, tool in self._tools.items():
+            back = tool.spec.compensated_by
+            if back is not None and (back.tool not in self._tools or tool.spec.effect is not Effect.REVERSIBLE):
+                raise ValueError(
+                    f"{name} can't be taken back by {back.tool}: only a reversible one by a tool beside it"
+                )
 
     @classmethod
     def joined(cls, belts: Iterable[Toolbelt]) -> Toolbelt:
@@ -56,8 +63,9 @@ class Toolbelt:
 
     async def call(self, tool: str, args: Mapping[str, JSON], context: CallContext) -> dict[str, JSON]:
         found = self._tool(tool)
-        result = await found.run(found.spec.parse(args), context)
-        return result.model_dump(mode="json")
+        given = found.spec.parse(args)
+        with _legible(tool):
+            return (await found.run(given, context)).model_dump(mode="json")
 
     async def lookup(self, tool: str, key: str) -> dict[str, JSON] | None:
         find = self._tool(tool).find
@@ -66,4 +74,16 @@ class Toolbelt:
                 f"The provider of {tool} can't be asked whether a call happened.",
                 hint="A person has to reconcile it.",
             )
-        return await find(key)
+        with _legible(tool):
+            return await find(key)
+
+
+@contextmanager
+def _legible(tool: str) -> Iterator[None]:
+    """A provider's answer that nobody can read tells nothing of what it did."""
+    try:
+        yield
+    except ValidationError as unfit:
+        raise OutcomeUnknown(
+            f"The provider of {tool} answered what does not fit: {str(unfit)[:200]}", hint="A person has to look there."
+        ) from unfit

@@ -47,12 +47,7 @@ class Settling(Moves):
         open_ = {R(option["resolution"]) for option in evaluation["options"] if option["eligible"]} | {R.DENY}
         chosen: Resolution | None = resolution
         for one in self._seen.answered:
-            if one.ran or one.call.tool not in (
-                *GIVES.values(),
-                "returns.approve",
-                "returns.decline",
-                "returns.request",
-            ):
+            if one.ran or one.call.tool not in _DECIDING:
                 continue
             status, code = one.outcome.status, one.outcome.result.get("code")
             if status is S.REJECTED:

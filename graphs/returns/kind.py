@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agents.returns.intake import ReturnRequest
+from agents.returns.news import ParcelScanned
 from agents.returns.procedure import ReturnsProcedure
 from agents.returns.role import ROLE
 from core.actions import JSON
@@ -60,6 +61,7 @@ KIND = TaskKind(
         "channel": field(DataClass.PUBLIC),
         "language": field(DataClass.PUBLIC),
     },
+    news={"parcel.scanned": ParcelScanned},
     evidence=evidence,
     rehearse=rehearse,
 )

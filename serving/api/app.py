@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from serving.api import errors
 from serving.api.limits import BodyLimit
-from serving.api.routes import approvals, cases, policies
+from serving.api.routes import approvals, cases, effects, events, policies
 from serving.api.routes import house as house_routes
 from serving.house import House
 
@@ -18,6 +18,6 @@ def make_app(house: House) -> FastAPI:
     app.state.house = house
     app.add_middleware(BodyLimit)
     errors.install(app)
-    for router in (house_routes.router, cases.router, approvals.router, policies.router):
+    for router in (house_routes.router, effects.router, cases.router, approvals.router, events.router, policies.router):
         app.include_router(router)
     return app

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from core.errors import Busy, CountersignError, InvalidInput, NotFound, Unauthenticated
+from core.errors import Busy, CountersignError, DatabaseUnavailable, InvalidInput, NotFound, Unauthenticated
 
 log = logging.getLogger("countersign.api")
 
@@ -18,6 +18,8 @@ def problem(error: CountersignError) -> JSONResponse:
     headers = {}
     if isinstance(error, Busy):
         headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, DatabaseUnavailable):
+        headers["Retry-After"] = "5"
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(error.problem(), error.status, headers, "application/problem+json")

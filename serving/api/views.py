@@ -41,6 +41,9 @@ def case_summary(ledger: Ledger, case: CaseRow) -> CaseSummary:
         opened_at=case.opened_at,
         closed_at=case.closed_at,
         waiting_for=sorted(set(groups)),
+        simulated=case.simulated,
+        forked_from=case.forked_from,
+        priority=case.priority,
     )
 
 
@@ -120,6 +123,7 @@ def approval_summary(house: House, ledger: Ledger, review: ReviewRow) -> Approva
         due_at=review.due_at,
         claimed_by=review.claimed_by if _held(ledger, review) else "",
         claimed_until=review.claimed_until if _held(ledger, review) else None,
+        simulated=case.simulated,
         high_risk=_high_risk(spec, people),
         version=review.version,
     )

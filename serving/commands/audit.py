@@ -1,4 +1,4 @@
-"""`countersign audit`: does the chain hold, do the books agree with the provider; and `countersign migrate`."""
+"""`countersign audit`: does the chain hold, do the books agree with the provider."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ import click
 
 from core.clock import SystemClock
 from core.console import echo_json
-from core.errors import InvalidInput, SetupError
+from core.errors import SetupError
 from core.settings import Settings, load_settings
 from engine.checker import Checker, Report
 from graphs.catalog import kinds
 from graphs.kind import Outside
 from ledger.audit import BrokenLink
-from ledger.database import Database, Ledger, lock_folder
-from ledger.migrate import HEAD
-from ledger.migrate import migrate as migrate_ledger
+from ledger.database import Database, Ledger
 from ledger.tables import SYSTEM
-from serving.commands.ledger_access import LEDGER, opened
+from serving.commands.ledger_access import opened
 from tools.contract import Toolbelt
 from tools.fulfillment.http import HttpShop
 from tools.fulfillment.shop import EmbeddedShop
@@ -54,7 +52,7 @@ def verify(context: click.Context, data: Path | None, as_json: bool) -> None:
     \b
     Example:  countersign audit verify --data .countersign/demo
     """
-    with opened(_settings(data).data) as database:
+    with opened(data) as database:
         found = database.transact(SYSTEM, _verified, writes=False)
     broken = [link for _, link in found.values() if link is not None]
     if as_json:
@@ -91,7 +89,7 @@ def check(context: click.Context, data: Path | None, as_json: bool) -> None:
     Example:  countersign audit check --json
     """
     settings = _settings(data)
-    with opened(settings.data) as database:
+    with opened(data) as database:
         report = asyncio.run(_checked(settings, database))
     if as_json:
         echo_json(report.model_dump(mode="json"))
@@ -126,20 +124,3 @@ async def _checked(settings: Settings, database: Database) -> Report:
         return report
     finally:
         await shop.close()
-
-
-@click.command()
-@click.option("--to", default="head", metavar="VERSION", help="The version to go to.  [default: this program's]")
-@_data
-def migrate(to: str, data: Path | None) -> None:
-    """Bring a data folder's ledger to this program's version. The server does it by itself when it starts.
-
-    \b
-    Example:  countersign migrate --data /var/lib/countersign
-    """
-    if to not in ("head", HEAD):
-        raise InvalidInput(f"There is no version '{to[:40]}'.", field="to", hint=f"This program's version is {HEAD}.")
-    folder = _settings(data).data
-    with lock_folder(folder):
-        version = migrate_ledger(folder / LEDGER, to)
-    click.echo(f"{folder} is of version {version}.")

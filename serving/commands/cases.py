@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import BaseModel
 
 from core.actions import JSON
 from core.console import echo_json
@@ -17,6 +18,7 @@ from core.settings import load_settings
 from core.states import CaseStatus
 from serving.commands import telling
 from serving.commands.client import ApiClient
+from serving.commands.effects import compensate, unknown
 
 _data = click.option(
     "--data", type=click.Path(path_type=Path), help="Data folder of the server.  [default: the settings' one]"
@@ -40,6 +42,9 @@ def _client(data: Path | None) -> ApiClient:
 @click.option(
     "--wait", type=click.IntRange(0, _MOST_WAIT_S), default=0, metavar="SECONDS", help="Wait until it has settled."
 )
+@click.option(
+    "--priority", type=click.IntRange(0, 9), default=0, help="Higher goes first; above 0 it takes an operator."
+)
 @click.option("--key", default="", help="Idempotency key: the same key and request open one case.")
 @_data
 @_as_json
@@ -52,6 +57,7 @@ def submit(
     photos: tuple[Any, ...],
     payload: Any,
     wait: int,
+    priority: int,
     key: str,
     data: Path | None,
     as_json: bool,
@@ -76,7 +82,7 @@ def submit(
     with _client(data) as client:
         if photos:
             request["photos"] = [*request.get("photos", []), *(client.attach(photo.read()) for photo in photos)]
-        found, settled = client.submit(kind, request, key, wait)
+        found, settled = client.submit(kind, request, key, wait, priority)
     if as_json:
         echo_json(found.model_dump(mode="json"))
         return
@@ -108,6 +114,42 @@ def _json_object(file: Any) -> dict[str, JSON]:
     return dict(found)
 
 
+class _Cases(click.Group):
+    """Lists or shows where no command of its own is named: ids begin with `case_`, so none looks like one."""
+
+    shows: click.Command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = [_SHOW, *args]
+        return super().parse_args(ctx, args)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, cmd_name) or self.shows
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.shows.format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return ["[OPTIONS] [ID]"]
+
+
+_SHOW = "show"
+
+
+@click.group(cls=_Cases)
+def cases() -> None:
+    """List cases, the newest first, or show one with its plan, actions, approvals and costs.
+
+    \b
+    Example:
+      countersign cases --status waiting --limit 10
+      countersign cases ID --follow
+      countersign cases fork ID
+    """
+
+
 @click.command()
 @click.argument("case_id", metavar="[ID]", default="")
 @click.option("--status", multiple=True, type=click.Choice([each.value for each in CaseStatus]), help="Only such ones.")
@@ -116,16 +158,10 @@ def _json_object(file: Any) -> dict[str, JSON]:
 @click.option("--follow", is_flag=True, help="Stream what happens in one case until it ends.")
 @_data
 @_as_json
-def cases(
+def _shown(
     case_id: str, status: tuple[str, ...], kind: str, limit: int, follow: bool, data: Path | None, as_json: bool
 ) -> None:
-    """List cases, the newest first, or show one with its plan, actions, approvals and costs.
-
-    \b
-    Example:
-      countersign cases --status waiting --limit 10
-      countersign cases ID --follow
-    """
+    """List cases, or show one."""
     if follow and not case_id:
         raise InvalidInput("Only one case can be followed.", field="follow", hint="Give its ID.")
     with _client(data) as client:
@@ -151,3 +187,76 @@ def _follow(client: ApiClient, case_id: str, as_json: bool) -> None:
             click.echo(entry.model_dump_json() if as_json else telling.entry(entry))
     except KeyboardInterrupt as stopped:
         raise click.Abort from stopped
+
+
+_Cases.shows = _shown
+
+
+@cases.command()
+@click.argument("case_id", metavar="CASE")
+@click.argument("checkpoint", metavar="[CHECKPOINT]", default="")
+@_data
+@_as_json
+def checkpoints(case_id: str, checkpoint: str, data: Path | None, as_json: bool) -> None:
+    """List the steps of a case that are kept, with what was known at each, or show one. Nothing is changed.
+
+    \b
+    Example:
+      countersign cases checkpoints CASE
+      countersign cases checkpoints CASE CHECKPOINT
+    """
+    with _client(data) as client:
+        if checkpoint:
+            one = client.checkpoint(case_id, checkpoint)
+            _tell(one, telling.step(one), as_json)
+        else:
+            every = client.checkpoints(case_id)
+            _tell(every, telling.steps(every), as_json)
+
+
+@cases.command()
+@click.argument("case_id", metavar="CASE")
+@click.option("--at", default="", metavar="CHECKPOINT", help="Begin there.  [default: where something was left to do]")
+@_data
+@_as_json
+def fork(case_id: str, at: str, data: Path | None, as_json: bool) -> None:
+    """Copy a case, to see what would have come of something else.
+
+    The copy thinks, asks and is approved like any case, but its effects are simulated: nothing is paid or sent, it
+    costs nothing, and what is approved in it approves nothing in the original. What it reads is the world as it is
+    now. It takes the role operator.
+
+    \b
+    Example:
+      countersign cases fork CASE --at CHECKPOINT
+    """
+    with _client(data) as client:
+        copy = client.fork(case_id, at)
+    _tell(copy, [telling.row(copy), f"Follow it: countersign cases {copy.id} --follow"], as_json)
+
+
+@cases.command()
+@click.argument("case_id", metavar="CASE")
+@_data
+@_as_json
+def retry(case_id: str, data: Path | None, as_json: bool) -> None:
+    """Try a case again that failed, or that waits until something outside is back. It takes the role operator.
+
+    \b
+    Example:
+      countersign cases retry CASE
+    """
+    with _client(data) as client:
+        case = client.retry(case_id)
+    _tell(case, [telling.row(case)], as_json)
+
+
+cases.add_command(unknown)
+cases.add_command(compensate)
+
+
+def _tell(found: BaseModel, lines: Iterable[str], as_json: bool) -> None:
+    if as_json:
+        echo_json(found.model_dump(mode="json"))
+    else:
+        click.echo("\n".join(lines))

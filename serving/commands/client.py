@@ -14,8 +14,22 @@ from pydantic import BaseModel, ValidationError
 
 from core.actions import JSON
 from core.errors import OutcomeUnknown, ProviderUnavailable, SetupError
+from core.events import BATCH, STRUCTURED
 from core.problems import error_of
-from core.wire import CaseDetail, CaseSummary, HandedIn, Page, PolicyView, SubmitCase, TraceEntry
+from core.wire import (
+    CaseDetail,
+    CaseSummary,
+    CheckpointDetail,
+    Checkpoints,
+    Fork,
+    HandedIn,
+    Page,
+    PolicyView,
+    SubmitCase,
+    TraceEntry,
+    UndoView,
+    UnknownEffect,
+)
 from serving.local import local_connection
 
 M = TypeVar("M", bound=BaseModel)
@@ -48,9 +62,11 @@ class ApiClient:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def submit(self, kind: str, payload: Mapping[str, JSON], key: str, wait_s: int) -> tuple[CaseDetail, bool]:
+    def submit(
+        self, kind: str, payload: Mapping[str, JSON], key: str, wait_s: int, priority: int = 0
+    ) -> tuple[CaseDetail, bool]:
         """The case, and whether it has settled (as far as was waited for)."""
-        body = SubmitCase(kind=kind, payload=dict(payload)).model_dump(mode="json")
+        body = SubmitCase(kind=kind, payload=dict(payload), priority=priority).model_dump(mode="json")
         headers = {"Idempotency-Key": key} | ({"Prefer": f"wait={wait_s}"} if wait_s else {})
         response = self._send("POST", "/cases", json=body, headers=headers, timeout=_TIMEOUT_S + wait_s)
         return _read(CaseDetail, response.text), response.status_code != 202
@@ -67,6 +83,18 @@ class ApiClient:
     def policies(self) -> list[PolicyView]:
         return [_read(PolicyView, json.dumps(each)) for each in self._send("GET", "/policies").json()]
 
+    def send_events(self, found: JSON) -> dict[str, Any]:
+        """What became of an event, or of each in an array."""
+        kind = BATCH if isinstance(found, list) else STRUCTURED
+        body = json.dumps(found).encode()
+        answer: dict[str, Any] = self._send("POST", "/events", content=body, headers={"Content-Type": kind}).json()
+        return answer
+
+    def published(self, after: int, limit: int) -> Page[dict[str, JSON]]:
+        """What the house told others, from after a position."""
+        asked = {"after": str(after), "limit": str(limit)}
+        return _read(Page[dict[str, JSON]], self._send("GET", "/events/published", params=asked).text)
+
     def attach(self, content: bytes) -> str:
         """Keeps a file there; what it is to be called in a payload."""
         return str(self._send("POST", "/attachments", content=content).json()["ref"])
@@ -77,6 +105,29 @@ class ApiClient:
 
     def case(self, case_id: str) -> CaseDetail:
         return _read(CaseDetail, self._send("GET", f"/cases/{quote(case_id, safe='')}").text)
+
+    def checkpoints(self, case_id: str) -> Checkpoints:
+        return _read(Checkpoints, self._send("GET", f"/cases/{quote(case_id, safe='')}/checkpoints").text)
+
+    def checkpoint(self, case_id: str, checkpoint: str) -> CheckpointDetail:
+        path = f"/cases/{quote(case_id, safe='')}/checkpoints/{quote(checkpoint, safe='')}"
+        return _read(CheckpointDetail, self._send("GET", path).text)
+
+    def fork(self, case_id: str, checkpoint: str) -> CaseSummary:
+        body = Fork(checkpoint=checkpoint).model_dump()
+        return _read(CaseSummary, self._send("POST", f"/cases/{quote(case_id, safe='')}/fork", json=body).text)
+
+    def retry(self, case_id: str) -> CaseSummary:
+        return _read(CaseSummary, self._send("POST", f"/cases/{quote(case_id, safe='')}/retry").text)
+
+    def unknown(self) -> Page[UnknownEffect]:
+        return _read(Page[UnknownEffect], self._send("GET", "/effects/unknown").text)
+
+    def compensation(self, case_id: str) -> Page[UndoView]:
+        return _read(Page[UndoView], self._send("GET", f"/cases/{quote(case_id, safe='')}/compensation").text)
+
+    def compensate(self, case_id: str) -> Page[UndoView]:
+        return _read(Page[UndoView], self._send("POST", f"/cases/{quote(case_id, safe='')}/compensate").text)
 
     def events(self, case_id: str) -> Iterator[TraceEntry]:
         """The case's event log, followed until the case ends; a lost connection is taken up where it broke."""

@@ -1,4 +1,4 @@
-"""A data folder's ledger, opened beside whatever server runs on it: SQLite lets both work."""
+"""The ledger for commands, opened beside whatever runs on it: of the folder they name, or what the settings name."""
 
 from __future__ import annotations
 
@@ -7,19 +7,54 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.errors import SetupError
+from core.settings import Settings, load_settings
 from ledger.database import Database, sqlite_database
-from ledger.migrate import current, migrate
+from ledger.migrate import current, migrate, migrate_server
+from serving.local import database_of
 
 LEDGER = "ledger.db"
 
 
-def has_ledger(folder: Path) -> bool:
-    return current(folder / LEDGER) is not None
+def place(data: Path | None) -> str:
+    """Names the records for people, without a password."""
+    settings = load_settings()
+    if url := database_of(data, settings):
+        from ledger.server import shown
+
+        return shown(url)
+    return str(data or settings.data)
+
+
+def has_ledger(data: Path | None) -> bool:
+    """A server has one, or gets it."""
+    settings = load_settings()
+    return bool(database_of(data, settings)) or current((data or settings.data) / LEDGER) is not None
 
 
 @contextmanager
-def opened(folder: Path, *, create: bool = False) -> Iterator[Database]:
-    """Raises `SetupError` where there is no ledger, or one of a newer version."""
+def opened(data: Path | None, *, create: bool = False) -> Iterator[Database]:
+    """`data` is a folder, which may name a server (`serving/local.py`); without one the settings say where.
+
+    A folder's ledger is brought to this version, a server's is not: other processes are at work there. Raises
+    `SetupError` where there is no ledger, or one of another version.
+    """
+    settings = load_settings()
+    url = database_of(data, settings)
+    database = _on_server(url, settings) if url else _in_folder(data or settings.data, create, settings)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _on_server(url: str, settings: Settings) -> Database:
+    from ledger.server import driver_url, server_database
+
+    migrate_server(driver_url(url), only_new=True)
+    return server_database(url, connections=2, patience_s=settings.database.patience_s)
+
+
+def _in_folder(folder: Path, create: bool, settings: Settings) -> Database:
     path = folder / LEDGER
     if create:
         try:
@@ -32,8 +67,4 @@ def opened(folder: Path, *, create: bool = False) -> Iterator[Database]:
     elif not has_ledger(folder):
         raise SetupError(f"There is no data in {folder}.", hint="Choose the folder with --data or COUNTERSIGN_DATA.")
     migrate(path)
-    database = sqlite_database(path)
-    try:
-        yield database
-    finally:
-        database.close()
+    return sqlite_database(path, patience_s=settings.database.patience_s)

@@ -71,7 +71,7 @@ def add(name: str, roles: tuple[str, ...], days: int | None, data: Path | None) 
         _note(ledger, "person.added", name, roles=sorted(roles), days=days or 0)
         return token
 
-    with opened(_folder(data), create=True) as database:
+    with opened(data, create=True) as database:
         token = database.transact(_ME.workspace, work)
     click.echo(f"{name} is {', '.join(sorted(roles))}. The token is shown only now:", err=True)
     click.echo(token)
@@ -113,7 +113,7 @@ def new_token(name: str, days: int | None, data: Path | None) -> None:
         _note(ledger, "token.issued", name, days=days or 0)
         return ledger.people.new_token(_ME.workspace, name, _lifetime(days))
 
-    with opened(_folder(data)) as database:
+    with opened(data) as database:
         click.echo(database.transact(_ME.workspace, work))
 
 
@@ -133,7 +133,7 @@ def revoke(name: str, data: Path | None) -> None:
         _note(ledger, "tokens.revoked", name, tokens=ended)
         return ended
 
-    with opened(_folder(data)) as database:
+    with opened(data) as database:
         ended = database.transact(_ME.workspace, work)
     click.echo(f"{ended} token{'' if ended == 1 else 's'} of {name} revoked.")
 
@@ -147,7 +147,7 @@ def everyone(data: Path | None, as_json: bool) -> None:
     \b
     Example:  countersign people list --json
     """
-    with opened(_folder(data)) as database:
+    with opened(data) as database:
         rows = database.transact(_ME.workspace, _everyone, writes=False)
     if as_json:
         echo_json([{"id": row.id, "roles": row.roles} for row in rows])

@@ -112,7 +112,7 @@ def on_record(
         with _progress(how_many(session, name, since=since, until=until)) as step:
             return tried(ledger, new, vocabulary, [*old, *_installed(vocabulary)], since=since, until=until, step=step)
 
-    with opened(data or load_settings().data) as database:
+    with opened(data) as database:
         return database.transact(SYSTEM, work, writes=False)
 
 

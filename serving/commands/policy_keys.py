@@ -12,12 +12,11 @@ import click
 from core.console import echo_json
 from core.errors import Conflict, InvalidInput, SetupError
 from core.people import HOME
-from core.settings import load_settings
 from ledger.database import Ledger
 from policies.book import load_book
 from policies.bundle import Bundle, Manifest, new_key, public_text, read_bundle, read_key, same_key, write_key
 from policies.commands import asking
-from serving.commands.ledger_access import opened
+from serving.commands.ledger_access import opened, place
 
 _data = click.option("--data", type=click.Path(path_type=Path), help="Data folder.  [default: the settings' one]")
 _passphrase = click.option(
@@ -93,8 +92,7 @@ def sign(
         raise InvalidInput(
             f"{file.name} does not name {name} in approved_by.", hint=f"It names: {', '.join(book.approved_by)}."
         )
-    folder = data or load_settings().data
-    manifest = Manifest.of(words.kind, book, follows if follows is not None else _latest(folder, words.kind))
+    manifest = Manifest.of(words.kind, book, follows if follows is not None else _latest(data, words.kind))
     target = out or file.with_suffix(".signed.json")
     bundle = Bundle(manifest=manifest, text=file.read_bytes().decode())
     if target.exists():
@@ -118,12 +116,13 @@ def _passphrase_for(key: bytes, file: IO[str] | None) -> str:
     return str(click.prompt("Passphrase", hide_input=True)) if b"ENCRYPTED" in key else ""
 
 
-def _latest(folder: Path, kind: str) -> str:
-    with opened(folder) as database:
+def _latest(data: Path | None, kind: str) -> str:
+    with opened(data) as database:
         last = database.transact(HOME, lambda ledger: ledger.policies.last(kind), writes=False)
     if not last:
         raise SetupError(
-            f"No policy for {kind} was ever in force in {folder}.", hint="Start the house once, or give --follows."
+            f"No policy for {kind} was ever in force in {place(data)}.",
+            hint="Start the house once, or give --follows.",
         )
     return last
 
@@ -153,7 +152,7 @@ def add(name: str, key: str, data: Path | None) -> None:
         ledger.policies.trust(name, public)
         ledger.audit.append("key.trusted", {"name": name, "key": public, "by": _me()})
 
-    with opened(data or load_settings().data, create=True) as database:
+    with opened(data, create=True) as database:
         database.transact(HOME, work)
     click.echo(f"{public} signs as {name} from now on.")
 
@@ -176,7 +175,7 @@ def revoke(name: str, key: str, data: Path | None) -> None:
         ledger.audit.append("key.revoked", {"name": name, "key": public, "keys": ended, "by": _me()})
         return ended
 
-    with opened(data or load_settings().data) as database:
+    with opened(data) as database:
         ended = database.transact(HOME, work)
     click.echo(f"{ended} key{'' if ended == 1 else 's'} of {name} revoked.")
 
@@ -190,7 +189,7 @@ def listing(data: Path | None, as_json: bool) -> None:
     \b
     Example:  countersign policy trust list
     """
-    with opened(data or load_settings().data) as database:
+    with opened(data) as database:
         rows = database.transact(HOME, lambda ledger: ledger.policies.keys(), writes=False)
     if as_json:
         echo_json([{"name": r.name, "key": r.public, "added_at": r.added_at, "revoked_at": r.revoked_at} for r in rows])

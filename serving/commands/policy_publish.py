@@ -112,7 +112,7 @@ def history(kind: str, version: str | None, data: Path | None, as_json: bool) ->
     """
     if version and not kind:
         raise click.UsageError("--text needs a kind: countersign policy history KIND --text VERSION")
-    with opened(data or load_settings().data) as database:
+    with opened(data) as database:
         if version:
             row = database.transact(HOME, lambda ledger: ledger.policies.version(kind, str(version)), writes=False)
             click.echo(row.text, nl=False)

@@ -8,11 +8,10 @@ from pathlib import Path
 import click
 
 from core.errors import CountersignError
-from core.settings import load_settings
 from policies.backtest.page.compose import Paper, Version
 from policies.book import read_book
 from policies.commands import asking
-from serving.commands.ledger_access import has_ledger
+from serving.commands.ledger_access import has_ledger, place
 from serving.commands.policy_backtest import data_option, on_record, since_option, until_option
 from serving.commands.policy_page import write
 
@@ -37,10 +36,10 @@ def report(
     """
     vocabulary = asking.vocabulary(new, kind)
     before, after = (Version(read_book(path, vocabulary), path.read_text("utf-8-sig")) for path in (old, new))
-    folder = data or load_settings().data
-    tried = data is not None or has_ledger(folder)
-    found = on_record(after.book, [before.book], vocabulary, folder, since, until) if tried else None
-    no_trial = "" if found else f"No trial was made on recorded decisions: there is no ledger in {folder}."
+    records = place(data)
+    tried = data is not None or has_ledger(data)
+    found = on_record(after.book, [before.book], vocabulary, data, since, until) if tried else None
+    no_trial = "" if found else f"No trial was made on recorded decisions: there is no ledger in {records}."
     try:
         from policies.proofs.diff import compare
 
@@ -49,5 +48,5 @@ def report(
         no_proof = f"It is not proved what changes: {why.detail}"
         paper = Paper(after, before, no_proof=no_proof, found=found, no_trial=no_trial)
     write(out, paper)
-    click.echo(f"Tried on {found.decisions:,} recorded decisions of {folder}." if found else no_trial)
+    click.echo(f"Tried on {found.decisions:,} recorded decisions of {records}." if found else no_trial)
     click.echo(f"{out} is written.")

@@ -9,7 +9,6 @@ import click
 
 from core.actions import JSON
 from core.console import echo_json
-from core.settings import load_settings
 from core.verdicts import Fact, FactValue
 from graphs.catalog import vocabulary
 from ledger.database import Ledger
@@ -32,7 +31,7 @@ def why(action: str, data: Path | None, as_json: bool) -> None:
     \b
     Example:  countersign policy why 3f9c… --data .countersign/demo
     """
-    with opened(data or load_settings().data) as database:
+    with opened(data) as database:
         row, decisions, books = database.transact(SYSTEM, lambda ledger: _recorded(ledger, action), writes=False)
     told = [_told(row, decision, books.get(str(decision.body["book"]["digest"]))) for decision in decisions]
     if as_json:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
 
 from core.money import Money
-from core.wire import ActionView, ApprovalSummary, CaseDetail, CaseSummary, CostView, TraceEntry
+from core.wire import (
+    ActionView,
+    ApprovalSummary,
+    CaseDetail,
+    CaseSummary,
+    CheckpointDetail,
+    Checkpoints,
+    CheckpointView,
+    CostView,
+    TraceEntry,
+)
 
 _MARKS = {"done": "x", "dropped": "-"}
 _TOLD = ("outcome", "verdict", "tool", "title", "described", "by", "choice", "reason", "problem", "text", "summary")
@@ -33,7 +44,41 @@ def stands(case: CaseSummary) -> str:
 
 
 def row(case: CaseSummary) -> str:
-    return f"{case.id}  {_when(case.opened_at)}  {case.kind}  {clean(case.subject)}  {stands(case)}"
+    copied = f"  [simulated, a copy of {case.forked_from}]" if case.simulated else ""
+    return f"{case.id}  {_when(case.opened_at)}  {case.kind}  {clean(case.subject)}  {stands(case)}{copied}"
+
+
+def steps(found: Checkpoints) -> Iterator[str]:
+    if found.cut_at is not None:
+        yield f"Earlier steps were pruned at {_when(found.cut_at)}."
+    if not found.items:
+        yield "No step of it is kept."
+    yield from (_step(each) for each in found.items)
+
+
+def _step(each: CheckpointView) -> str:
+    about = ", ".join(each.next) or "the end"
+    calls = ", ".join(call.tool for call in each.calls)
+    asks = f"  {each.asks} asked" if each.asks else ""
+    known = f"{each.messages} messages{f'  {_brief(calls)}' if calls else ''}{asks}"
+    return f"{each.id}  {each.step:>3}  {each.at.astimezone():%Y-%m-%d %H:%M:%S}  {about:<10}{known}"
+
+
+def step(found: CheckpointDetail) -> Iterator[str]:
+    each = found.checkpoint
+    yield _step(each)
+    if each.plan:
+        yield from ("", "Plan")
+        yield from (f"  [{_MARKS.get(part.status, ' ')}] {_brief(part.title)}" for part in each.plan)
+    if each.calls:
+        yield from ("", "Calls of this turn")
+        yield from (f"  {call.tool}: {_brief(json.dumps(call.args))}" for call in each.calls)
+    yield from ("", "Said so far")
+    for said in found.said:
+        asked = "; ".join(f"{call['tool']} {json.dumps(call['args'])}" for call in said.calls)
+        yield f"  {said.by:<7}{_brief(' '.join(part for part in (said.text, asked) if part))}"
+    if found.handing_over:
+        yield from ("", f"It goes to people: {_brief(found.handing_over)}")
 
 
 def detail(found: CaseDetail) -> Iterator[str]:

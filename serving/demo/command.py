@@ -12,7 +12,7 @@ from core.clock import SystemClock
 from core.settings import Settings, load_settings
 from serving.demo import desk as demo_desk
 from serving.demo.folder import Playbill, existing, last_midnight, prepare
-from serving.local import write_private
+from serving.local import remember_servers, write_private
 
 _data = click.option(
     "--data", type=click.Path(path_type=Path), help="The demo's own folder.  [default: demo, in the data folder]"
@@ -33,8 +33,24 @@ def _folder(data: Path | None) -> tuple[Settings, bool]:
 @click.option(
     "--fresh/--no-fresh", default=True, show_default=True, help="Start clean, or go on with a run that was interrupted."
 )
+@click.option(
+    "--database", metavar="URL", help="A PostgreSQL database of the demo's own, made if there is none of this name."
+)
+@click.option("--bus", metavar="URL", help="NATS JetStream: requests come in by it.")
+@click.option(
+    "--workers", type=click.IntRange(0, 16), default=0, help="So many processes share the work; needs --database."
+)
 @click.pass_context
-def demo(context: click.Context, cases: int, seed: int, data: Path | None, fresh: bool) -> None:
+def demo(
+    context: click.Context,
+    cases: int,
+    seed: int,
+    data: Path | None,
+    fresh: bool,
+    database: str | None,
+    bus: str | None,
+    workers: int,
+) -> None:
     """Run 200 cases of a generated world through the house, and say what came of them.
 
     Exit code 0 if every case was closed or waits for people, and the books agree with the provider's log.
@@ -43,6 +59,7 @@ def demo(context: click.Context, cases: int, seed: int, data: Path | None, fresh
     Examples:
       countersign demo --cases 50      fewer
       countersign demo desk            decide what waits for people
+      countersign demo --database postgresql://postgres@127.0.0.1/demo --bus nats://127.0.0.1:4222 --workers 2
     """
     if context.invoked_subcommand is not None:
         context.obj = data
@@ -50,12 +67,17 @@ def demo(context: click.Context, cases: int, seed: int, data: Path | None, fresh
     from serving.demo.page import page  # heavy, and the desk has no need of them
     from serving.demo.report import PAGE, lines, near
     from serving.demo.run import play, playable, rehearsal
+    from serving.demo.server import at_scale, prepare_database
     from serving.demo.show import showing
 
     settings, standard = _folder(data)
+    settings = at_scale(settings, database, bus, workers)
     kind = playable()
     wanted = Playbill(kind=kind.name, cases=cases, seed=seed, now=last_midnight(SystemClock().now()))
+    if url := settings.database.url.get_secret_value():
+        prepare_database(url, fresh=fresh)
     bill = prepare(settings.data, wanted, fresh=fresh)
+    remember_servers(settings)
     log = settings.data / "demo.log"
     logging.basicConfig(
         level=logging.WARNING,
@@ -68,7 +90,7 @@ def demo(context: click.Context, cases: int, seed: int, data: Path | None, fresh
     stage = rehearsal(kind, bill)
     click.echo(f"{sum(map(len, stage.records.values())):,} records; running the cases")
     with showing(bill.cases) as show:
-        played = asyncio.run(play(settings, kind, bill, stage, show.tell))
+        played = asyncio.run(play(settings, kind, bill, stage, show.tell, workers=workers))
     write_private(settings.data / PAGE, page(played))
     for line in lines(played, settings.data, standard=standard):
         click.echo(line)

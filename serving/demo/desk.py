@@ -15,7 +15,7 @@ import httpx
 
 from core.errors import SetupError
 from serving.demo.folder import token_of
-from serving.local import ADDRESS, TOKEN
+from serving.local import ADDRESS, TOKEN, servers
 
 _COUNTERSIGN = (sys.executable, "-m", "core.console")
 _START_S, _STOP_S = 60.0, 30.0
@@ -45,6 +45,7 @@ def _server(folder: Path) -> Iterator[str]:
     with (folder / _LOG).open("w") as log:
         up = subprocess.Popen(
             [*_COUNTERSIGN, "up", "--data", str(folder), "--port", "0"],
+            env={**os.environ, **servers(folder)},
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl+C in the desk is the desk's

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from core.actions import JSON
+from core.clock import SystemClock
 from core.errors import Busy, SetupError
 from core.people import Person
 from core.settings import Settings, ShopSettings
@@ -19,12 +20,19 @@ from graphs.catalog import kinds
 from graphs.kind import Rehearsal, TaskKind
 from ledger.audit import BrokenLink
 from ledger.kpis import Figures, figures
+from serving.demo.crew import crew
 from serving.demo.folder import Playbill, enrol
+from serving.demo.post import clear, post
 from serving.house import House, open_house, owner
 from tools.fulfillment.shop import EmbeddedShop
 
 _LOOK_S = 0.1
 """Between two looks at how far it is, for the display."""
+
+_TRIES = 100
+"""Looks at a bus that is just being connected to."""
+_NEWS_S = 1.0
+"""How long to wait for news before looking anyway."""
 
 Tell = Callable[[int, Mapping[str, int]], None]
 """Gets how many cases are settled, and the cases by status."""
@@ -85,39 +93,91 @@ async def play(
     tell: Tell,
     *,
     bell: Literal["queue", "tasks"] = "queue",
+    workers: int = 0,
 ) -> Played:
-    """Runs every request until it is closed or waits for somebody. `settings.data` is the demo's folder."""
+    """Runs every request until it is closed or waits for somebody. `settings.data` is the demo's folder.
+
+    With `workers`, that many processes beside this one run the cases; `settings.database` is a server then.
+    """
     person = owner(settings)
-    async with open_house(settings.model_copy(update={"shop": ShopSettings()}), bell=bell) as house:
-        assert isinstance(house.shop, EmbeddedShop)
-        resumed = not await house.shop.is_empty()
+    resumed = await _stock(settings, kind, stage)
+    with (
+        crew(settings, workers) if workers else nullcontext(settings.model_copy(update={"shop": ShopSettings()})) as at
+    ):
+        async with open_house(at, bell=bell, role="api" if workers else "all") as house:
+            played = await _played(house, person, kind, bill, stage, tell, resumed=resumed)
+    if settings.bus.url:
+        await clear(settings.bus)
+    return played
+
+
+async def _stock(settings: Settings, kind: TaskKind, stage: Rehearsal) -> bool:
+    """Fills the shop; True if it was filled by an earlier run."""
+    shop = EmbeddedShop(settings.data / "shop.db", [kind.dialect for kind in kinds().values()], SystemClock())
+    try:
+        resumed = not await shop.is_empty()
         if not resumed:
-            await house.shop.load(stage.records)
-        await enrol(house, person, stage.people)
-        began = time.perf_counter()
-        watching = asyncio.create_task(_watch(house, person.workspace, tell))
-        try:
-            await house.settled(person.workspace, await _submit(house, person, kind.name, stage.requests))
-        finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
-        seconds = time.perf_counter() - began
-        await _look(house, person.workspace, tell)
-        chain, broken = await house.database.read(
-            person.workspace, lambda ledger: ledger.audit.verify(person.workspace)
+            await shop.load(stage.records)
+    finally:
+        await shop.close()
+    return resumed
+
+
+async def _played(
+    house: House, person: Person, kind: TaskKind, bill: Playbill, stage: Rehearsal, tell: Tell, *, resumed: bool
+) -> Played:
+    await enrol(house, person, stage.people)
+    began = time.perf_counter()
+    watching = asyncio.create_task(_watch(house, person.workspace, tell))
+    try:
+        await house.settled(person.workspace, await _sent(house, person, kind.name, stage.requests))
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+    seconds = time.perf_counter() - began
+    await _look(house, person.workspace, tell)
+    chain, broken = await house.database.read(person.workspace, lambda ledger: ledger.audit.verify(person.workspace))
+    return Played(
+        kind=kind,
+        bill=bill,
+        seconds=seconds,
+        figures=await house.database.read(person.workspace, lambda ledger: figures(ledger.session)),
+        checked=await house.checker.check(),
+        chain=chain,
+        broken=broken,
+        resumed=resumed,
+        people=list(stage.people),
+    )
+
+
+async def _sent(
+    house: House, person: Person, kind: str, requests: Sequence[tuple[str, Mapping[str, JSON]]]
+) -> set[str]:
+    """Through the bus if there is one, otherwise straight in. Returns the cases that came of them."""
+    bus = house.settings.bus
+    if not bus.url:
+        return await _submit(house, person, kind, requests)
+    await _reached(house)
+    await post(bus, person, kind, requests)
+    while True:
+        news = house.stream.ticket()
+        opened = await house.database.read(
+            person.workspace, lambda ledger: ledger.cases.find(kind=kind, opened_by=person.id, limit=2 * len(requests))
         )
-        return Played(
-            kind=kind,
-            bill=bill,
-            seconds=seconds,
-            figures=await house.database.read(person.workspace, lambda ledger: figures(ledger.session)),
-            checked=await house.checker.check(),
-            chain=chain,
-            broken=broken,
-            resumed=resumed,
-            people=list(stage.people),
-        )
+        if len(opened) >= len(requests):
+            return {case.id for case in opened}
+        with suppress(TimeoutError):
+            await asyncio.wait_for(news.wait(), _NEWS_S)
+
+
+async def _reached(house: House) -> None:
+    """Raises `SetupError` where the bus does not answer."""
+    for _ in range(_TRIES):
+        if (health := await house.mail.bus.health()).ok:
+            return
+        await asyncio.sleep(_LOOK_S)
+    raise SetupError(f"{health.detail}.", hint="Check --bus, and that it runs.")
 
 
 async def _submit(
@@ -140,7 +200,8 @@ async def _watch(house: House, workspace: str, tell: Tell) -> None:
     while True:
         ticket = house.stream.ticket()
         await _look(house, workspace, tell)
-        await ticket.wait()
+        with suppress(TimeoutError):  # of other processes there may be no news
+            await asyncio.wait_for(ticket.wait(), _NEWS_S)
         await asyncio.sleep(_LOOK_S)
 
 

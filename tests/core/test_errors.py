@@ -29,6 +29,7 @@ STATUS: dict[str, int] = {
     "NotFound": 404,
     "Conflict": 409,
     "Busy": 429,
+    "DatabaseUnavailable": 503,
     "SetupError": 500,
     "ProviderError": 502,
     "ModelError": 502,

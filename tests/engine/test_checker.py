@@ -212,8 +212,16 @@ async def test_an_allowed_effect_that_was_never_decided_is_ungated(past: Past) -
             ),
         ),
         ("plain", ("UPDATE \"case\" SET status = 'running', closed_at = NULL WHERE id = :plain",)),
+        (DELAYED, (f"DELETE FROM timer WHERE case_id = :{DELAYED}",)),
+        ("plain", ("UPDATE \"case\" SET status = 'cancelled' WHERE id = :plain",)),
     ],
 )
 async def test_what_waits_for_nothing_is_stuck(past: Past, case: str, statements: tuple[str, ...]) -> None:
     past.run_sql("ledger.db", *statements)
     assert [(each.what, each.case_id) for each in await found(past)] == [("stuck", past.cases[case])]
+
+
+@pytest.mark.parametrize("case", ["plain", "refused"])
+async def test_an_end_of_which_nobody_outside_is_told_is_lost(past: Past, case: str) -> None:
+    past.run_sql("ledger.db", f"DELETE FROM outbox WHERE case_id = :{case} AND type = 'case.closed'")
+    assert [(each.what, each.case_id) for each in await found(past)] == [("lost", past.cases[case])]

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatResult
 
 from core.settings import BudgetSettings
-from core.states import CaseStatus
-from tests.support.script import DONE
+from core.states import CaseStatus, Desired
+from tests.support.script import DONE, ScriptedModel
 from tests.support.till import Till, open_till, pay, write
 
 C = CaseStatus
@@ -129,3 +131,34 @@ async def test_what_reviewers_write_is_read_by_the_agent(folder: Path) -> None:
         assert await till.status(case) is C.CLOSED
         assert [body["note"] for body in await till.trace(case, "review.rejected")] == ["Half of it."]
         assert len(await till.trace(case, "plan.written")) == 2  # a no is trouble: it plans anew
+
+
+class Faltering(ScriptedModel):
+    """Its first answers can be used, then it is down, or it says nothing of use."""
+
+    good: int
+    then: str
+
+    def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        if self.calls >= self.good and self.then == "down":
+            self.down = -1
+        answer = super()._generate(*args, **kwargs)
+        if self.calls > self.good:
+            message = answer.generations[0].message
+            assert isinstance(message, AIMessage)
+            message.tool_calls = []
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("good", "then", "tokens"), [(1, "down", 120), (0, "nonsense", 2 * 120), (1, "nonsense", 3 * 120)]
+)
+async def test_what_the_model_used_is_paid_for_whatever_came_of_it(
+    folder: Path, good: int, then: str, tokens: int
+) -> None:
+    async with open_till(folder, model=Faltering(good=good, then=then)) as till:
+        case = await till.run([write()])
+        await till.later(seconds=3)  # and it is tried again
+        await till.want(case, Desired.CANCEL)
+        costs = await till.read(lambda ledger: [cost for cost in ledger.costs.of_case(case) if cost.unit == "token"])
+        assert sum(cost.quantity for cost in costs) == tokens

@@ -157,12 +157,9 @@ class Stage:
         await self.open()
 
     def _others(self) -> set[asyncio.Task[Any]]:
-        """Whatever runs, but for this and the sweeper."""
-        return {
-            task
-            for task in asyncio.all_tasks() - {asyncio.current_task()}
-            if getattr(task.get_coro(), "__qualname__", "") != "Sweeper.run"
-        }
+        """Whatever runs, but for this and what the house does for ever."""
+        house = self.till.house
+        return asyncio.all_tasks() - {asyncio.current_task()} - {*house._background, *house.mail._at_work}
 
     async def calm(self) -> None:
         """Until nothing moves by itself. Who waits for a dead worker waits in the house's time, and is helped by its

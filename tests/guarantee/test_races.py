@@ -7,7 +7,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from core.actions import Effect, ProposedAction, ToolOutcome, ToolSpec
+from core.actions import Effect, OutcomeStatus, ProposedAction, ToolOutcome, ToolSpec
 from core.clock import SystemClock
 from core.errors import AlreadyDecided, CountersignError
 from core.money import Money
@@ -27,16 +27,20 @@ from core.ports import CallContext
 from core.states import CaseStatus, ReviewStatus, RunStatus
 from core.verdicts import Fact
 from engine.decisions import Choice, Decision
-from engine.executor import Executor, _Another
+from engine.executor import Executor, _Another, _Taken
 from engine.gate import Gate
 from engine.journal import Journal
+from engine.outcomes import outcome_of
 from engine.rates import RateCard
 from engine.reviews import ReviewDesk
 from engine.stream import Stream
-from ledger.database import Ledger, sqlite_database
+from ledger.database import Database, Ledger, sqlite_database
+from ledger.migrate import migrate_server
+from ledger.server import driver_url, server_database
 from policies.shelf import BookJudge
 from tests.guarantee.stage import STAFF, Stage, empty_house, on_stage, play
 from tests.support.reckoning import Ticking, read_book
+from tests.support.servers import fresh_database, needs_postgres
 from tests.support.till import open_till, pay, usd
 from tests.support.till_kind import BOOK
 
@@ -106,8 +110,8 @@ WORKERS = 8
 class Worker:
     """What a process has of its own: a connection and an executor, and no memory of what others do."""
 
-    def __init__(self, folder: Path, name: str, text: str, effect: Effect) -> None:
-        self.database = sqlite_database(folder / "ledger.db", SystemClock())
+    def __init__(self, database: Database, name: str, text: str, effect: Effect) -> None:
+        self.database = database
         book, stream = read_book(text), Stream()
         tools = _Specs({each: replace(spec, effect=effect) for each, spec in book.vocabulary.specs.items()})
         gate = Gate(
@@ -125,7 +129,10 @@ class Worker:
                 "account.balance": Fact(value=Money.of(1000, "USD"), source="shop", at=now, witnessed=True),
             }
             step = partial(self._executor._reserve, action=action, facts=facts, asked_at=now)
-            stop = self.database.transact("default", step)
+            try:
+                stop = self.database.transact("default", step)
+            except _Taken:
+                return outcome_of(action, OutcomeStatus.DENIED, reason="another worker runs this action")
             if isinstance(stop, _Another):
                 time.sleep(0.001)
                 continue
@@ -189,11 +196,24 @@ def _propose(ledger: Ledger, amount: str) -> ProposedAction:
     return action
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=needs_postgres)])
+def connect(request: pytest.FixtureRequest, folder: Path) -> Iterator[Callable[[], Database]]:
+    """Opens the one ledger of a story, with connections of its own each time."""
+    if request.param == "sqlite":
+        yield lambda: sqlite_database(folder / "ledger.db", SystemClock())
+        return
+    with fresh_database() as url:
+        migrate_server(driver_url(url))
+        yield lambda: server_database(url, connections=2)
+
+
 @pytest.mark.parametrize("effect", [Effect.IRREVERSIBLE, Effect.REVERSIBLE])
-def test_workers_with_connections_of_their_own_stay_below_the_cap(folder: Path, effect: Effect) -> None:
+def test_workers_with_connections_of_their_own_stay_below_the_cap(
+    connect: Callable[[], Database], effect: Effect
+) -> None:
     """Irreversible effects of one customer wait for each other; without that, the transaction alone has to do."""
     text = BOOK.read_text().replace(*DENIES)
-    workers = [Worker(folder, f"worker_{n}", text, effect) for n in range(WORKERS)]
+    workers = [Worker(connect(), f"worker_{n}", text, effect) for n in range(WORKERS)]
     amounts = random.Random(3).choices(["3.00", "9.50", "21.00", "48.00"], k=100)
     actions = workers[0].database.transact("default", lambda ledger: [_propose(ledger, each) for each in amounts])
     start = threading.Barrier(WORKERS)
@@ -206,15 +226,14 @@ def test_workers_with_connections_of_their_own_stay_below_the_cap(folder: Path, 
     with ThreadPoolExecutor(WORKERS) as threads:
         answers = [answer for each in threads.map(work, range(WORKERS)) for answer in each]
     runs = workers[0].database.transact("default", lambda ledger: ledger.effects.all_runs(), writes=False)
+    entries = workers[0].database.transact("default", lambda ledger: ledger.audit.entries(limit=5000), writes=False)
     for worker in workers:
         worker.database.close()
     amount_of = {action.id: action.args["amount"]["amount_minor"] for action in actions}
     paid = sum(amount_of[run.action_id] for run in runs)
     assert answers.count(None) == len(runs) > 10
     assert CAP * 100 - 300 < paid <= CAP * 100
-    with closing(sqlite3.connect(folder / "ledger.db")) as db:
-        (started,) = db.execute("SELECT count(*) FROM audit WHERE type = 'effect.started'").fetchone()
-    assert started == len(runs)
+    assert sum(each.type == "effect.started" for each in entries) == len(runs)
 
 
 def test_workers_with_connections_of_their_own_decide_once(folder: Path) -> None:
@@ -225,7 +244,8 @@ def test_workers_with_connections_of_their_own_decide_once(folder: Path) -> None
             return (await till.review(await till.run([pay("100.00")]))).id
 
     review = play(ask())
-    workers = [Worker(folder, f"worker_{n}", BOOK.read_text(), Effect.IRREVERSIBLE) for n in range(WORKERS)]
+    ledgers = [sqlite_database(folder / "ledger.db", SystemClock()) for _ in range(WORKERS)]
+    workers = [Worker(each, f"worker_{n}", BOOK.read_text(), Effect.IRREVERSIBLE) for n, each in enumerate(ledgers)]
     start = threading.Barrier(WORKERS)
 
     def work(n: int) -> list[ReviewStatus | None]:

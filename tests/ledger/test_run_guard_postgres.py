@@ -12,8 +12,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
 from core.errors import InvalidInput, SetupError
+from ledger.database import Ledger
 from ledger.migrate import EMPTY, HEAD, migrate_server
-from ledger.tables import RunRow
+from ledger.tables import AuditRow, RunRow
 from tests.support.guarded import DESK, POSTGRES, Scene, Server, no_postgres, postgres_server
 
 pytestmark = pytest.mark.skipif(bool(no_postgres()), reason=no_postgres())
@@ -141,3 +142,22 @@ def test_the_scratch_schemas_are_gone(server: Server) -> None:
     with admin.begin() as connection:
         assert schema not in inspect(connection).get_schema_names()
     admin.dispose()
+
+
+def test_an_entry_ahead_of_the_chain_hides_no_true_one(server: Server) -> None:
+    """Whoever may add to the audit could plant one where the next belongs: then nothing is done without a record."""
+    scene = Scene(server)
+    scene.do(lambda ledger: ledger.audit.append("first", {}))
+    planted = dict.fromkeys(("at", "type", "case_id", "body", "prev", "hash"), "x") | {"workspace": scene.workspace}
+    scene.insert(AuditRow, planted | {"seq": 3})
+
+    def pay(ledger: Ledger) -> None:
+        ledger.audit.append("one", {})
+        ledger.audit.append("two", {}, case_id=scene.case)
+        ledger.cases.get(scene.case).summary = "done"
+
+    with pytest.raises(SetupError, match="one already where") as told:
+        scene.do(pay)
+    assert "Nothing was changed" in told.value.hint
+    assert scene.do(lambda ledger: ledger.cases.get(scene.case).summary) == ""
+    assert server.value("SELECT max(seq) FROM audit_head WHERE workspace = :w", w=scene.workspace) == 1

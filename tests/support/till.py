@@ -9,10 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import SecretStr
+
 from core.clock import FakeClock
 from core.money import Money
 from core.people import Person
-from core.settings import BudgetSettings, EngineSettings, ModelSettings, Settings
+from core.settings import BudgetSettings, DatabaseSettings, EngineSettings, ModelSettings, RetentionSettings, Settings
 from core.states import CaseStatus, Desired
 from engine.checker import Report
 from engine.decisions import Choice, Decided, Decision
@@ -56,18 +58,28 @@ def write(tool: str = "note.write", text: str = "hello") -> dict[str, Any]:
 class Till:
     """A house with one till in it, and the words of the stories that are told about it."""
 
-    def __init__(self, house: House, clock: FakeClock, model: ScriptedModel) -> None:
+    def __init__(
+        self, house: House, clock: FakeClock, model: ScriptedModel, provider: EmbeddedShop | None = None
+    ) -> None:
+        """`provider` is the shop that the house's executor reaches, where that is in a process of its own."""
         self.house = house
         self.clock = clock
         self.model = model
-        assert isinstance(house.shop, EmbeddedShop)
-        self.shop = house.shop
+        self.shop = provider or house.shop
+        assert isinstance(self.shop, EmbeddedShop)
 
     # what happens
 
-    async def submit(self, *script: Turn, customer: str = "cus_1", key: str | None = None, loop: bool = False) -> str:
+    async def submit(
+        self,
+        *script: Turn,
+        customer: str = "cus_1",
+        key: str | None = None,
+        loop: bool = False,
+        priority: int = 0,
+    ) -> str:
         payload = {"customer": customer, "script": list(script), "loop": loop}
-        case, _ = await self.house.submit(person("ops"), "till", payload, key)
+        case, _ = await self.house.submit(person("ops"), "till", payload, key, priority)
         return case.id
 
     async def settle(self, *cases: str) -> None:
@@ -245,16 +257,23 @@ async def open_till(
     engine: EngineSettings | None = None,
     kind: TaskKind = KIND,
     hosted: ModelSettings | None = None,
+    server: str = "",
+    retention: RetentionSettings | None = None,
+    ledger_on: bool = True,
 ) -> AsyncIterator[Till]:
-    """`hosted` says where the scripted model is said to run."""
+    """`hosted` says where the scripted model is said to run, `server` where the records are, if not in the folder."""
     clock, model = clock or FakeClock(), model or ScriptedModel()
     settings = Settings(
         data=folder,
         engine=engine or EngineSettings(sweep_s=3600, lease_s=0.2),
         budget=budget or BudgetSettings(),
+        retention=retention or RetentionSettings(),
         model=hosted or ModelSettings(),
+        database=DatabaseSettings(url=SecretStr(server)),
     )
-    async with open_house(settings, bell=bell, clock=clock, kinds={"till": kind}, model=model) as house:
+    async with open_house(
+        settings, bell=bell, clock=clock, kinds={"till": kind}, model=model, ledger_on=ledger_on
+    ) as house:
         till = Till(house, clock, model)
         await house.database.write(SYSTEM, _add_people)
         if await till.shop.is_empty():

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from agents.contract import Finish, PlanStep
 from agents.procedure import Call, Seen
 from agents.role import Role
-from core.actions import JSON, Effect, Egress, ProposedAction, ToolSpec
+from core.actions import JSON, Compensation, Effect, Egress, ProposedAction, ToolSpec
 from core.data import DataClass, field
 from core.errors import ProviderRefused
 from core.money import Money
@@ -75,7 +75,10 @@ DIALECT = Dialect(
     "till",
     {"accounts": "account_id"},
     {"account.read": _read},
-    {"gift.pay": _pay, "note.write": _write, "parcel.send": _write, "letter.send": _write},
+    {
+        "gift.pay": _pay,
+        **dict.fromkeys(("note.write", "parcel.send", "letter.send", "note.erase", "parcel.recall"), _write),
+    },
 )
 
 
@@ -103,20 +106,28 @@ def _tools(outside: Outside) -> list[Tool[Any]]:
         egress=frozenset({Egress.PROVIDER}),
         data=frozenset({DataClass.PAYMENT}),
     )
-    asking = ToolSpec("people.ask", Effect.REVERSIBLE, Note, Anything, lambda a: f"Ask: {a.text}")
+    asking = ToolSpec(
+        "people.ask", Effect.REVERSIBLE, Note, Anything, lambda a: f"Ask: {a.text}", stays="It is but a question."
+    )
     return [
         Tool(looking, read, nothing),
         Tool(asking, ask, nothing),
         _writing(shop, "gift.pay", Pay, lambda a: f"Pay {a.amount}"),
-        _writing(shop, "note.write", Note, lambda a: f"Note {a.text}"),
-        _writing(shop, "parcel.send", Note, lambda a: f"Send {a.text}", keyed=False, lookup=False),
+        _writing(shop, "note.write", Note, lambda a: f"Note {a.text}", back="note.erase"),
+        _writing(shop, "note.erase", Note, lambda a: f"Erase {a.text}"),
+        _writing(
+            shop, "parcel.send", Note, lambda a: f"Send {a.text}", keyed=False, lookup=False, back="parcel.recall"
+        ),
+        _writing(shop, "parcel.recall", Note, lambda a: f"Call {a.text} back"),
         _writing(shop, "letter.send", Note, lambda a: f"Write {a.text}", lookup=False),
     ]
 
 
 def _writing(
-    shop: Shop, name: str, args: type[Any], describe: Any, *, keyed: bool = True, lookup: bool = True
+    shop: Shop, name: str, args: type[Any], describe: Any, *, keyed: bool = True, lookup: bool = True, back: str = ""
 ) -> Tool[Any]:
+    """`back` is the tool that takes it back, by the same text."""
+
     async def run(given: Any, context: CallContext) -> BaseModel:
         sent = given.model_dump(mode="json")
         return Anything.model_validate(await shop.write(name, sent, key=context.key, case_id=context.case_id))
@@ -127,7 +138,7 @@ def _writing(
 
     spec = ToolSpec(
         name,
-        Effect.IRREVERSIBLE if name == "gift.pay" else Effect.REVERSIBLE,
+        Effect.IRREVERSIBLE if name in ("gift.pay", "note.erase", "parcel.recall") else Effect.REVERSIBLE,
         args,
         Anything,
         describe,
@@ -136,7 +147,9 @@ def _writing(
         keyed=keyed,
         lookup=lookup,
         spends=lambda a: getattr(a, "amount", None),
-        costs=lambda _result: {"postage": Money.of("1.00", "USD")} if name == "letter.send" else {},
+        costs=lambda _result: {"postage": Money.of("1.00", "USD")} if name in ("letter.send", "parcel.send") else {},
+        compensated_by=Compensation(back, lambda _, done: {"text": done.text}) if back else None,
+        stays="What was posted is on its way." if name == "letter.send" else "",
     )
     return Tool(spec, run, find if lookup else None)
 

@@ -15,8 +15,8 @@ import httpx
 from pydantic import BaseModel
 
 from core.actions import JSON
+from core.addresses import check_address
 from core.ports import LoggedCall
-from tools.fulfillment.calls import check_address
 
 logger = logging.getLogger(__name__)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 
-import httpx
 from rfc8785 import CanonicalizationError
 
 from core.actions import JSON
-from core.errors import InvalidInput, SetupError
+from core.errors import InvalidInput
 from core.ids import digest
 
 MAX_BODY = 1_000_000
@@ -29,24 +27,3 @@ def call_digest(args: Mapping[str, JSON], key: str, case_id: str) -> str:
         raise InvalidInput(
             f"The arguments are not plain JSON: {error}.", field="args", hint="Use text, and whole numbers below 2^53."
         ) from error
-
-
-def check_address(url: str, token: str) -> bool:
-    """Whether a URL is on this machine. Raises `SetupError` where the token would travel in the clear."""
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise SetupError(f"'{url[:80]}' is no URL: {error}.", hint="Write it like https://shop.example.") from error
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise SetupError(f"'{url[:80]}' is no http URL.", hint="Write it like https://shop.example.")
-    local = _is_loopback(parsed.host)
-    if token and parsed.scheme == "http" and not local:
-        raise SetupError(f"The token would travel to {parsed.host} in the clear.", hint="Use https.")
-    return local
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

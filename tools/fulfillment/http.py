@@ -15,6 +15,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from core.actions import JSON
+from core.addresses import check_address
 from core.errors import (
     CountersignError,
     InvalidInput,
@@ -26,7 +27,7 @@ from core.errors import (
     TooLarge,
 )
 from core.ports import LoggedCall
-from tools.fulfillment.calls import MAX_BODY, call_digest, check_address
+from tools.fulfillment.calls import MAX_BODY, call_digest
 from tools.fulfillment.ports import FoundCall
 
 M = TypeVar("M", bound=BaseModel)

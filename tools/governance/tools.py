@@ -31,7 +31,6 @@ PUBLISH = ToolSpec(
     lambda args: f"Publish policy {args.kind} {args.version}",
     summary="Brings a signed policy into force.",
     data=_OURS,
-    compensated_by="policy.roll_back",
 )
 ROLL_BACK = ToolSpec(
     "policy.roll_back",
@@ -59,6 +58,7 @@ ASK = ToolSpec(
     lambda args: args.question,
     summary="Puts the case before people, with a question.",
     data=_OURS | {DataClass.FREE_TEXT},
+    stays="A question changes nothing outside.",
 )
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from core.actions import JSON, Effect, Egress, ToolSpec
+from core.actions import JSON, Compensation, Effect, Egress, ToolSpec
 from core.money import Money
 from core.ports import CallContext
 from tools.contract import Tool
@@ -20,11 +20,14 @@ from tools.fulfillment.ports import Shop
 from tools.returns import args as a
 from tools.returns import results as r
 from tools.returns.data import HOLDS
+from tools.returns.models import ReturnStatus
 from tools.returns.reading import count, nothing_stored, pieces, reading_tools
 from tools.vision.ports import VisionScorer
 
 A = TypeVar("A", bound=BaseModel)
 
+_PARCEL = Money(amount_minor=745, currency="USD")
+"""What a carrier usually asks for a parcel, where nobody has the label itself."""
 _PROVIDER = frozenset({Egress.PROVIDER})
 _TO_CUSTOMER = frozenset({Egress.PROVIDER, Egress.CUSTOMER})
 _BY_CARRIER = frozenset({Egress.PROVIDER, Egress.THIRD_PARTY, Egress.CUSTOMER})
@@ -47,7 +50,9 @@ def _write(
     egress: frozenset[Egress] = _PROVIDER,
     spends: Callable[[A], Money | None] = lambda _: None,
     costs: Callable[[Any], Mapping[str, Money]] = lambda _: {},
-    compensated_by: str = "",
+    costs_about: Callable[[A], Mapping[str, Money]] = lambda _: {},
+    compensated_by: Compensation | None = None,
+    stays: str = "",
 ) -> Tool[A]:
     async def run(given: A, context: CallContext) -> BaseModel:
         sent = given.model_dump(mode="json")
@@ -68,13 +73,26 @@ def _write(
         HOLDS[result],
         spends=spends,
         costs=costs,
+        costs_about=costs_about,
         compensated_by=compensated_by,
+        stays=stays,
     )
     return Tool(spec, run, find)
 
 
+def _on_return(present: ReturnStatus) -> Callable[[BaseModel, r.ReturnState], Mapping[str, JSON]]:
+    return lambda _, step: {"return_id": step.return_id, "expected_status": present.value}
+
+
+def _cancelled_while(present: ReturnStatus) -> Compensation:
+    """A return is cancelled once, whichever of its steps is taken back."""
+    return Compensation("returns.cancel", _on_return(present), of=("return_id",))
+
+
 def _return_steps(shop: Shop) -> list[Tool[Any]]:
-    def step(name: str, verb: str, effect: Effect, summary: str, compensated_by: str = "") -> Tool[a.OnReturn]:
+    def step(
+        name: str, verb: str, effect: Effect, summary: str, compensated_by: Compensation | None = None
+    ) -> Tool[a.OnReturn]:
         def describe(given: a.OnReturn) -> str:
             return f"{verb} return {given.return_id}"
 
@@ -89,14 +107,14 @@ def _return_steps(shop: Shop) -> list[Tool[Any]]:
             r.ReturnState,
             lambda g: f"Open a return of {pieces(g.lines)} of order {g.order_id}",
             "Register a return; it is REQUESTED until it is approved or declined.",
-            compensated_by="returns.cancel",
+            compensated_by=_cancelled_while(ReturnStatus.REQUESTED),
         ),
         step(
             "returns.approve",
             "Approve",
             Effect.REVERSIBLE,
             "REQUESTED becomes OPEN: goods may come back.",
-            "returns.cancel",
+            _cancelled_while(ReturnStatus.OPEN),
         ),
         _write(
             shop,
@@ -109,8 +127,20 @@ def _return_steps(shop: Shop) -> list[Tool[Any]]:
             egress=_TO_CUSTOMER,
         ),
         step("returns.cancel", "Cancel", Effect.IRREVERSIBLE, "Take back a return that nothing came of yet."),
-        step("returns.close", "Close", Effect.REVERSIBLE, "OPEN becomes CLOSED: all is done.", "returns.reopen"),
-        step("returns.reopen", "Reopen", Effect.REVERSIBLE, "CLOSED becomes OPEN again.", "returns.close"),
+        step(
+            "returns.close",
+            "Close",
+            Effect.REVERSIBLE,
+            "OPEN becomes CLOSED: all is done.",
+            Compensation("returns.reopen", _on_return(ReturnStatus.CLOSED)),
+        ),
+        step(
+            "returns.reopen",
+            "Reopen",
+            Effect.REVERSIBLE,
+            "CLOSED becomes OPEN again.",
+            Compensation("returns.close", _on_return(ReturnStatus.OPEN)),
+        ),
         _write(
             shop,
             "returns.receive",
@@ -128,7 +158,7 @@ def _return_steps(shop: Shop) -> list[Tool[Any]]:
             r.ReturnState,
             lambda g: f"Grade line {g.line_id} of return {g.return_id} as {g.grade}",
             "Record the grade of received goods: A new, B open box, C damaged, D salvage.",
-            compensated_by="returns.inspect",
+            stays="Nobody answers with the grade before it: another inspection puts it right.",
         ),
         _write(
             shop,
@@ -194,7 +224,8 @@ def _contact(shop: Shop) -> list[Tool[Any]]:
             "A carrier's label for an OPEN return. Some carriers bill on creation, some on scan.",
             egress=_BY_CARRIER,
             costs=lambda label: {"label": label.cost},
-            compensated_by="labels.void",
+            costs_about=lambda _: {"label": _PARCEL},
+            compensated_by=Compensation("labels.void", lambda _, label: {"label_id": label.label_id}),
         ),
         _write(
             shop,
@@ -231,6 +262,7 @@ def _people() -> Tool[a.AskPeople]:
         lambda g: f"Ask a person: {g.question}",
         "Hand the case to a person with a question, when no rule or tool can settle it.",
         data=HOLDS[r.Asked],
+        stays="A question changes nothing outside.",
     )
     return Tool(spec, ask, nothing_stored)
 

@@ -114,6 +114,9 @@ def _reads(shop: Shop) -> list[Tool[Any]]:
     ]
 
 
+_STAYS = "Nobody answers with the address before it: another change puts it right."
+
+
 async def _nothing_stored(key: str) -> None:
     """A read leaves nothing behind: it can be done again."""
 
@@ -137,8 +140,8 @@ def _writes(shop: Shop) -> list[Tool[Any]]:
             call = await shop.find(key)
             return None if call is None else result.model_validate(with_money(call.result)).model_dump(mode="json")
 
-        back = name if effect is Effect.REVERSIBLE else ""
-        spec = ToolSpec(name, effect, args, result, describe, summary, egress, _HOLDS[result], compensated_by=back)
+        stays = _STAYS if effect is Effect.REVERSIBLE else ""
+        spec = ToolSpec(name, effect, args, result, describe, summary, egress, _HOLDS[result], stays=stays)
         return Tool(spec, run, find)
 
     return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-import ledger.tables
+import ledger.columns
 from ledger import guards
 
 revision = "0001"
@@ -18,6 +18,8 @@ APPEND_ONLY = {
     "action": "id = NEW.id",
 }
 """With what a new row would have to agree in order to replace an older one."""
+
+LOSES = {"cases": '"case"', "entries of the audit chain": "audit", "people": "person"}
 
 
 def upgrade() -> None:
@@ -35,7 +37,7 @@ def upgrade() -> None:
         sa.Column("effect", sa.String(length=16), nullable=False),
         sa.Column("described", sa.Text(), nullable=False),
         sa.Column("edited_from", sa.String(length=64), nullable=True),
-        sa.Column("created_at", ledger.tables.UtcTime(length=32), nullable=False),
+        sa.Column("created_at", ledger.columns.UtcTime(length=32), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("action", schema=None) as batch_op:
@@ -75,8 +77,8 @@ def upgrade() -> None:
         sa.Column("request_key", sa.String(length=200), nullable=True),
         sa.Column("payload_digest", sa.String(length=64), nullable=False),
         sa.Column("opened_by", sa.String(length=64), nullable=False),
-        sa.Column("opened_at", ledger.tables.UtcTime(length=32), nullable=False),
-        sa.Column("closed_at", ledger.tables.UtcTime(length=32), nullable=True),
+        sa.Column("opened_at", ledger.columns.UtcTime(length=32), nullable=False),
+        sa.Column("closed_at", ledger.columns.UtcTime(length=32), nullable=True),
         sa.Column("outcome", sa.String(length=64), nullable=False),
         sa.Column("summary", sa.Text(), nullable=False),
         sa.Column("problem", sa.Text(), nullable=False),
@@ -100,7 +102,7 @@ def upgrade() -> None:
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("quantity", sa.Integer(), nullable=False),
         sa.Column("unit", sa.String(length=32), nullable=False),
-        sa.Column("at", ledger.tables.UtcTime(length=32), nullable=False),
+        sa.Column("at", ledger.columns.UtcTime(length=32), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("workspace", "key"),
     )
@@ -115,7 +117,7 @@ def upgrade() -> None:
         sa.Column("stage", sa.String(length=16), nullable=False),
         sa.Column("verdict", sa.String(length=16), nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
-        sa.Column("at", ledger.tables.UtcTime(length=32), nullable=False),
+        sa.Column("at", ledger.columns.UtcTime(length=32), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("decision", schema=None) as batch_op:
@@ -131,8 +133,8 @@ def upgrade() -> None:
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("type", sa.String(length=64), nullable=False),
         sa.Column("payload", sa.JSON(), nullable=False),
-        sa.Column("received_at", ledger.tables.UtcTime(length=32), nullable=False),
-        sa.Column("processed_at", ledger.tables.UtcTime(length=32), nullable=True),
+        sa.Column("received_at", ledger.columns.UtcTime(length=32), nullable=False),
+        sa.Column("processed_at", ledger.columns.UtcTime(length=32), nullable=True),
         sa.Column("note", sa.String(length=400), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("case_id", "seq"),
@@ -147,7 +149,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("roles", sa.JSON(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
-        sa.Column("created_at", ledger.tables.UtcTime(length=32), nullable=False),
+        sa.Column("created_at", ledger.columns.UtcTime(length=32), nullable=False),
         sa.PrimaryKeyConstraint("workspace", "id"),
     )
     op.create_table(
@@ -162,12 +164,12 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("book", sa.JSON(), nullable=False),
         sa.Column("facts", sa.JSON(), nullable=False),
-        sa.Column("opened_at", ledger.tables.UtcTime(length=32), nullable=False),
-        sa.Column("due_at", ledger.tables.UtcTime(length=32), nullable=False),
-        sa.Column("decided_at", ledger.tables.UtcTime(length=32), nullable=True),
+        sa.Column("opened_at", ledger.columns.UtcTime(length=32), nullable=False),
+        sa.Column("due_at", ledger.columns.UtcTime(length=32), nullable=False),
+        sa.Column("decided_at", ledger.columns.UtcTime(length=32), nullable=True),
         sa.Column("claimed_by", sa.String(length=64), nullable=False),
         sa.Column("claim_token", sa.String(length=40), nullable=False),
-        sa.Column("claimed_until", ledger.tables.UtcTime(length=32), nullable=True),
+        sa.Column("claimed_until", ledger.columns.UtcTime(length=32), nullable=True),
         sa.Column("edited_to", sa.String(length=64), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -189,13 +191,13 @@ def upgrade() -> None:
         sa.Column("proposer", sa.String(length=64), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("worker", sa.String(length=64), nullable=False),
-        sa.Column("lease_until", ledger.tables.UtcTime(length=32), nullable=True),
+        sa.Column("lease_until", ledger.columns.UtcTime(length=32), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("gated", sa.Boolean(), nullable=False),
         sa.Column("result", sa.JSON(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("started_at", ledger.tables.UtcTime(length=32), nullable=False),
-        sa.Column("finished_at", ledger.tables.UtcTime(length=32), nullable=True),
+        sa.Column("started_at", ledger.columns.UtcTime(length=32), nullable=False),
+        sa.Column("finished_at", ledger.columns.UtcTime(length=32), nullable=True),
         sa.PrimaryKeyConstraint("action_id"),
         sa.UniqueConstraint("key"),
     )
@@ -210,8 +212,8 @@ def upgrade() -> None:
         sa.Column("case_id", sa.String(length=40), nullable=False),
         sa.Column("review_id", sa.String(length=40), nullable=False),
         sa.Column("purpose", sa.String(length=32), nullable=False),
-        sa.Column("due_at", ledger.tables.UtcTime(length=32), nullable=False),
-        sa.Column("fired_at", ledger.tables.UtcTime(length=32), nullable=True),
+        sa.Column("due_at", ledger.columns.UtcTime(length=32), nullable=False),
+        sa.Column("fired_at", ledger.columns.UtcTime(length=32), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("timer", schema=None) as batch_op:
@@ -223,9 +225,9 @@ def upgrade() -> None:
         sa.Column("workspace", sa.String(length=64), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("person", sa.String(length=64), nullable=False),
-        sa.Column("created_at", ledger.tables.UtcTime(length=32), nullable=False),
-        sa.Column("expires_at", ledger.tables.UtcTime(length=32), nullable=True),
-        sa.Column("revoked_at", ledger.tables.UtcTime(length=32), nullable=True),
+        sa.Column("created_at", ledger.columns.UtcTime(length=32), nullable=False),
+        sa.Column("expires_at", ledger.columns.UtcTime(length=32), nullable=True),
+        sa.Column("revoked_at", ledger.columns.UtcTime(length=32), nullable=True),
         sa.PrimaryKeyConstraint("digest"),
     )
     with op.batch_alter_table("token", schema=None) as batch_op:
@@ -238,7 +240,7 @@ def upgrade() -> None:
         sa.Column("case_id", sa.String(length=40), nullable=False),
         sa.Column("type", sa.String(length=64), nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
-        sa.Column("at", ledger.tables.UtcTime(length=32), nullable=False),
+        sa.Column("at", ledger.columns.UtcTime(length=32), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
     )
     with op.batch_alter_table("trace", schema=None) as batch_op:
@@ -258,7 +260,7 @@ def upgrade() -> None:
         sa.Column("seen", sa.String(length=64), nullable=False),
         sa.Column("dwell_s", sa.Integer(), nullable=False),
         sa.Column("request_key", sa.String(length=200), nullable=False),
-        sa.Column("at", ledger.tables.UtcTime(length=32), nullable=False),
+        sa.Column("at", ledger.columns.UtcTime(length=32), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("review_id", "person"),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-import ledger.tables
+import ledger.columns
 from ledger import guards
 
 revision = "0002"
@@ -16,6 +16,13 @@ APPEND_ONLY = {
     "policy_draft": "digest = NEW.digest",
 }
 """With what a new row would have to agree in order to replace an older one."""
+
+LOSES = {
+    "published versions of policy": "policy WHERE source <> 'installed'",
+    "signed policies that were handed in": "policy_draft",
+    "trusted keys": "signing_key",
+    "runs that policy counts by a fact": "run WHERE CAST(counted_by AS TEXT) <> '{}'",
+}
 
 
 def upgrade() -> None:
@@ -34,7 +41,7 @@ def upgrade() -> None:
         sa.Column("signatures", sa.JSON(), nullable=False),
         sa.Column("key", sa.String(length=200), nullable=False),
         sa.Column("case_id", sa.String(length=40), nullable=False),
-        sa.Column("at", ledger.tables.UtcTime(length=32), nullable=False),
+        sa.Column("at", ledger.columns.UtcTime(length=32), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("key"),
     )
@@ -47,7 +54,7 @@ def upgrade() -> None:
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
         sa.Column("by", sa.String(length=64), nullable=False),
-        sa.Column("at", ledger.tables.UtcTime(length=32), nullable=False),
+        sa.Column("at", ledger.columns.UtcTime(length=32), nullable=False),
         sa.PrimaryKeyConstraint("digest"),
     )
     op.create_table(
@@ -55,8 +62,8 @@ def upgrade() -> None:
         sa.Column("workspace", sa.String(length=64), nullable=False),
         sa.Column("public", sa.String(length=100), nullable=False),
         sa.Column("name", sa.String(length=100), nullable=False),
-        sa.Column("added_at", ledger.tables.UtcTime(length=32), nullable=False),
-        sa.Column("revoked_at", ledger.tables.UtcTime(length=32), nullable=True),
+        sa.Column("added_at", ledger.columns.UtcTime(length=32), nullable=False),
+        sa.Column("revoked_at", ledger.columns.UtcTime(length=32), nullable=True),
         sa.PrimaryKeyConstraint("public"),
     )
     guards.append_only(op.get_bind(), APPEND_ONLY)

@@ -23,14 +23,15 @@ async def queue(
     house: Rooms,
     person: Reader,
     status: Annotated[list[ReviewStatus] | None, Query()] = None,
+    tool: Annotated[list[str] | None, Query()] = None,
     after: str = "",
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
 ) -> Page[ApprovalSummary]:
-    """By due time, the next one first."""
+    """By due time, the next one first. `effect.reconcile` is the tool of what nobody knows whether it happened."""
     cursor = _cursor(after)
 
     def read(ledger: Ledger) -> Page[ApprovalSummary]:
-        rows = ledger.reviews.queue(status=status or [ReviewStatus.OPEN], after=cursor, limit=limit)
+        rows = ledger.reviews.queue(status=status or [ReviewStatus.OPEN], tools=tool or (), after=cursor, limit=limit)
         last = f"{rows[-1].due_at.isoformat()}~{rows[-1].id}" if len(rows) == limit else ""
         items = [approval_summary(house, ledger, row) for row in rows]
         return Page[ApprovalSummary](items=items, next=last, total=ledger.reviews.waiting())

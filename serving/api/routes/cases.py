@@ -12,7 +12,8 @@ from sse_starlette import EventSourceResponse
 from core.errors import NotFound
 from core.people import Permission, Person, may, require
 from core.states import Desired
-from core.wire import CaseDetail, CaseSummary, Page, SubmitCase, TraceEntry
+from core.wire import CaseDetail, CaseSummary, CheckpointDetail, Checkpoints, Fork, Page, SubmitCase, TraceEntry
+from engine.housekeeping import since_when
 from ledger.database import Ledger
 from ledger.tables import CaseRow
 from serving.api.deps import Caller, RequestKey, Rooms
@@ -45,7 +46,7 @@ async def submit(
     prefer: Annotated[str | None, Header()] = None,
 ) -> CaseDetail:
     """Opens a case. With `Prefer: wait=N` it answers when the case has settled, or after N seconds."""
-    case, new = await house.submit(person, body.kind, body.payload, key)
+    case, new = await house.submit(person, body.kind, body.payload, key, body.priority)
     if not new:
         response.status_code = 200
     wait = re.search(r"\bwait=(\d{1,3})\b", prefer or "")
@@ -116,6 +117,40 @@ async def events(
     return follow(
         house, person.workspace, lambda ledger, after: ledger.trace.of_case(case_id, after), last_event_id, _ENDS
     )
+
+
+@router.get("/{case_id}/checkpoints")
+async def checkpoints(house: Rooms, person: Caller, case_id: str) -> Checkpoints:
+    """The steps of the case that are kept, the oldest first, with what was known at each. Those of a finished case are
+    pruned after some days."""
+    require(person, Permission.READ)
+    kind, cut_at = await house.database.read(
+        person.workspace, lambda ledger: (ledger.cases.get(case_id).kind, since_when(ledger, case_id))
+    )
+    return Checkpoints(items=await house.rewind.steps(kind, case_id), cut_at=cut_at)
+
+
+@router.get("/{case_id}/checkpoints/{checkpoint}")
+async def checkpoint(house: Rooms, person: Caller, case_id: str, checkpoint: str) -> CheckpointDetail:
+    """One of them, with the conversation up to there."""
+    require(person, Permission.READ)
+    case = await house.database.read(person.workspace, lambda ledger: ledger.cases.get(case_id))
+    return await house.rewind.step(case.kind, case_id, checkpoint)
+
+
+@router.post("/{case_id}/fork", status_code=201)
+async def fork(house: Rooms, person: Caller, case_id: str, body: Fork, response: Response) -> CaseSummary:
+    """A copy that goes on from a step of this case. Its effects are simulated, its approvals approve nothing else."""
+    copy = await house.forks.fork(person, case_id, body.checkpoint)
+    response.headers["Location"] = f"/api/v1/cases/{copy.id}"
+    return await house.database.read(person.workspace, lambda ledger: case_summary(ledger, ledger.cases.get(copy.id)))
+
+
+@router.post("/{case_id}/retry")
+async def retry(house: Rooms, person: Caller, case_id: str) -> CaseSummary:
+    """Tries a case again that failed, or that waits for something outside."""
+    case = await house.intake.retry(person, case_id)
+    return await house.database.read(person.workspace, lambda ledger: case_summary(ledger, ledger.cases.get(case.id)))
 
 
 @router.post("/{case_id}/{what}")

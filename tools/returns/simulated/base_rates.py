@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from tools.returns.models import FraudSignal, Reason, Resolution
 
-RETURN_RATE = 0.22
-"""Share of delivered online orders of which something comes back. [NRF] 0.19 to 0.25."""
 RETURN_RATE_RANGE = (0.19, 0.25)
+"""Share of delivered online orders of which something comes back. [NRF]"""
 
 FRAUD_SHARE = 0.12
 """Share of returns that are fraud or abuse. [NRF][AD] 0.09 to 0.15."""

@@ -1,0 +1,95 @@
+"""Where everything is kept: files in the data folder of one process, or a PostgreSQL server that many share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from core.clock import Clock
+from core.errors import SetupError
+from core.settings import Settings
+from graphs.checkpoints import InlineSqliteSaver
+from ledger.database import Database, lock_folder, sqlite_database
+from ledger.migrate import migrate, migrate_server
+from ledger.trouble import explained
+
+if TYPE_CHECKING:
+    from graphs.checkpoints_server import PooledPostgresSaver
+    from ledger.news import NewsLine
+
+LEDGER, CHECKPOINTS, QUEUE = "ledger.db", "checkpoints.db", "queue.db"
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The ledger, what graphs remember, and where the queue is."""
+
+    database: Database
+    saver: InlineSqliteSaver | PooledPostgresSaver
+    queue: str
+    """Address of the queue's tables."""
+    shared: bool
+    """Other processes may be at work here too."""
+    news: NewsLine | None = None
+    """To them."""
+
+
+@contextmanager
+def open_storage(
+    settings: Settings, clock: Clock | None = None, *, remembers: bool = True, migrates: bool = True
+) -> Iterator[Storage]:
+    """Opens, or makes, what the settings name; a data folder is held for this process alone. Raises `SetupError`.
+
+    With `migrates` off, a server's ledger of another version is refused: processes of that version may be at work.
+    With `remembers` off, what graphs remember on a server is left alone: an executor has no graph, and no right to it.
+    """
+    shared = bool(settings.database.url.get_secret_value())
+    with _on_server(settings, clock, remembers, migrates) if shared else _in_folder(settings, clock) as it:
+        yield it
+
+
+@contextmanager
+def _in_folder(settings: Settings, clock: Clock | None) -> Iterator[Storage]:
+    with lock_folder(settings.data):
+        migrate(settings.data / LEDGER)
+        database = sqlite_database(settings.data / LEDGER, clock, patience_s=settings.database.patience_s)
+        saver = InlineSqliteSaver.at(settings.data / CHECKPOINTS)
+        saver.explained = explained
+        try:
+            yield Storage(database, saver, f"sqlite:///{settings.data.resolve() / QUEUE}", shared=False)
+        finally:
+            database.close()
+            saver.close()
+
+
+@contextmanager
+def _on_server(settings: Settings, clock: Clock | None, remembers: bool, migrates: bool) -> Iterator[Storage]:
+    try:
+        from graphs.checkpoints_server import PooledPostgresSaver
+        from ledger.news import NewsLine
+        from ledger.server import driver_url, server_database
+    except ImportError as missing:
+        raise SetupError(
+            f"PostgreSQL needs the package {missing.name}.", hint="pip install 'countersign-desk[postgres]'."
+        ) from missing
+
+    url = settings.database.url.get_secret_value()
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(
+            f"The data folder {settings.data} can't be written: {error.strerror}.",
+            hint="Choose another with COUNTERSIGN_DATA: attachments and local tokens are kept there.",
+        ) from error
+    migrate_server(driver_url(url), only_new=not migrates)
+    parts = settings.database
+    database = server_database(url, clock, connections=parts.connections, patience_s=parts.patience_s)
+    try:
+        saver = PooledPostgresSaver(database.lend)
+        if remembers:
+            saver.setup_once()
+        yield Storage(database, saver, driver_url(url), shared=True, news=NewsLine(database))
+    finally:
+        database.close()
