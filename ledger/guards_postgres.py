@@ -25,6 +25,8 @@ DECLARE
     some_missing boolean;
     too_few boolean;
 BEGIN
+    -- Each statement below has a snapshot of its own: nobody may commit a run between two of them.
+    PERFORM pg_advisory_xact_lock(hashtext('countersign runs'), hashtext(NEW.workspace));
     -- An insert that comes again changes nothing.
     IF EXISTS (SELECT 1 FROM run WHERE action_id = NEW.action_id) THEN
         RETURN NULL;
