@@ -1,0 +1,17 @@
+"""Idempotency keys of every write"""
+
+from __future__ import annotations
+
+revision = "0008"
+down_revision = "0007"
+
+LOSES: dict[str, str] = {}
+"""What the version before can't hold; each is counted before it goes."""
+
+
+def upgrade() -> None:
+    """Nothing yet."""
+
+
+def downgrade() -> None:
+    """Nothing yet."""
