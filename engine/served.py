@@ -85,7 +85,7 @@ class State:
 
 
 class Emit(Protocol):
-    """Writes one event of the run into the durable log: `values`, `updates`, `messages`, `custom`, … with plain JSON."""
+    """Writes one event of the run into the durable log: `values`, `updates`, `custom`, … with plain JSON."""
 
     async def __call__(self, event: str, data: JSON) -> None: ...
 
