@@ -21,6 +21,8 @@ log = logging.getLogger("countersign.bus")
 _AT_ONCE = 200
 _LOOK_S = 0.5
 """How often it looks for what other processes wrote; what this one writes wakes it up."""
+_LOOK_ALONE_S = 30.0
+"""The same where no other process writes."""
 _GATHER_S = 0.2
 """A wake-up mostly is the first of several."""
 _WAIT_S = 2.0
@@ -46,6 +48,7 @@ class Publisher:
         self._bus = bus
         self._stream = stream
         self._seat = Seat(database)
+        self._look_s = _LOOK_S if database.apart else _LOOK_ALONE_S
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -54,7 +57,7 @@ class Publisher:
                 ticket = self._stream.ticket()
                 await self._round()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_S):  # `wait_for` can swallow a cancellation on Python 3.11
+                    async with asyncio.timeout(self._look_s):  # `wait_for` can swallow a cancellation on Python 3.11
                         await ticket.wait()
                     await asyncio.sleep(_GATHER_S)
         finally:
