@@ -22,7 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from sqlmodel import Session, create_engine
 
-import ledger.process_tables  # noqa: F401 - all tables are there before the line below
+import ledger.process_tables
+import ledger.thread_tables  # noqa: F401 - all tables are there before the line below
 from core.clock import Clock, SystemClock
 from core.errors import DatabaseUnavailable, SetupError
 from ledger.arrivals import Arrivals
@@ -35,9 +36,11 @@ from ledger.pen import Pen
 from ledger.people import People
 from ledger.policies import Policies
 from ledger.prepared import SCOPED
+from ledger.request_keys import RequestKeys, at_work
 from ledger.retention import Retention
 from ledger.reviews import Reviews
 from ledger.tables import SYSTEM, Row
+from ledger.threads import Threads
 from ledger.timers import Timers
 from ledger.trace import Trace
 from ledger.trouble import LAST, passes, pauses, told
@@ -105,6 +108,10 @@ class Ledger:
         return Policies(self.session, self.now)
 
     @cached_property
+    def request_keys(self) -> RequestKeys:
+        return RequestKeys(self.session, self.now, self._pen)
+
+    @cached_property
     def retention(self) -> Retention:
         return Retention(self.session, self.now)
 
@@ -115,6 +122,10 @@ class Ledger:
     @cached_property
     def outbox(self) -> Outbox:
         return Outbox(self.session, self.now, self._pen)
+
+    @cached_property
+    def threads(self) -> Threads:
+        return Threads(self.session, self.now, self._pen)
 
     @cached_property
     def audit(self) -> AuditChain:
@@ -232,12 +243,17 @@ class Database:
             ledger = Ledger(session, workspace, self.clock)
             result = step(ledger)
             if writes:
+                keyed = at_work()
+                if keyed is not None:  # what its request does first: the key is taken with it
+                    ledger.request_keys.begin(keyed)
                 ledger.finish()
                 session.flush()
                 if self.apart and "outbox" in ledger.__dict__:  # others hear of it before long: it has to last
                     session.connection().exec_driver_sql("SET LOCAL synchronous_commit TO ON")
                 phase.committing = True
                 session.commit()
+                if keyed is not None:
+                    keyed.kept = True
             else:
                 session.expunge_all()  # rows stay readable after the transaction
                 session.rollback()

@@ -25,6 +25,9 @@ QUEUE_SCHEMA = "dbos"
 CHECKPOINTS = ("checkpoints", "checkpoint_blobs", "checkpoint_writes")
 _VERSIONS = ("alembic_version", "checkpoint_migrations")
 
+THREADS = ("thread", "thread_run", "thread_event", "thread_answer", "thread_seen")
+"""Conversations are the API's: no worker starts one, and no executor reads one."""
+
 ALL = ("*",)
 """Each column."""
 
@@ -46,7 +49,8 @@ _INSERTS: Mapping[str, Sequence[str]] = {
     DESK: (
         *_COMMON_INSERTS,
         *("case", "inbox", "action", "decision", "review", "vote", "timer", "person", "token", "policy_draft"),
-        *("worker", "source", "arrival"),
+        *("worker", "source", "arrival", "request_key"),
+        *THREADS,
     ),
     AGENTS: (
         *_COMMON_INSERTS,
@@ -68,7 +72,8 @@ def _updates() -> dict[str, dict[str, Sequence[str]]]:
             "timer": ("fired_at", "due_at"),
             "person": ("roles", "active"),
             "token": ("revoked_at",),
-            **dict.fromkeys(("outbox", "source", "arrival"), ALL),
+            "request_key": ("status", "headers", "answer"),
+            **dict.fromkeys(("outbox", "source", "arrival", *THREADS), ALL),
         },
         AGENTS: {
             **common,
@@ -89,7 +94,7 @@ def _updates() -> dict[str, dict[str, Sequence[str]]]:
 
 
 _DELETES: Mapping[str, Sequence[str]] = {
-    DESK: ("arrival", "worker"),
+    DESK: ("arrival", "worker", *THREADS),
     AGENTS: ("arrival", "worker"),
     EXECUTOR: (),
 }
@@ -97,8 +102,8 @@ _DELETES: Mapping[str, Sequence[str]] = {
 
 _UNSEEN: Mapping[str, frozenset[str]] = {
     DESK: frozenset({"signing_key"}),
-    AGENTS: frozenset({"token", "signing_key", "policy_draft"}),
-    EXECUTOR: frozenset({"token", "source", "arrival"}),
+    AGENTS: frozenset({"token", "signing_key", "policy_draft", "request_key", *THREADS}),
+    EXECUTOR: frozenset({"token", "source", "arrival", "request_key", *THREADS}),
 }
 
 

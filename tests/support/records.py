@@ -8,7 +8,9 @@ from core.states import RunStatus
 from core.verdicts import Allow, BookRef, Review, ReviewerSet
 from ledger.database import Ledger
 from ledger.process_tables import ArrivalRow, OutboxRow, SourceRow, WorkerRow
+from ledger.request_keys import RequestKeyRow
 from ledger.tables import CaseRow, PolicyRow, RunRow, VoteRow
+from ledger.thread_tables import ThreadAnswerRow, ThreadEventRow, ThreadRow, ThreadRunRow, ThreadSeenRow
 
 BOOK = BookRef(policy="p", version="1", digest="0" * 64)
 DESK = ReviewerSet(group="desk", role="clerk", people=1, within_s=3600)
@@ -53,6 +55,7 @@ def everything(ledger: Ledger) -> str:
         WorkerRow(workspace="default", id="w", role="all", started_at=ledger.now, beat_at=ledger.now),
         OutboxRow(event_id="e", type="x", case_id=case.id, seq=1, at=ledger.now),
         SourceRow(workspace="default", source="s", case_id=case.id),
+        RequestKeyRow(id="k", person="ann", request="0" * 64, begun_at=ledger.now),
         ArrivalRow(
             workspace="default",
             source="s",
@@ -63,6 +66,13 @@ def everything(ledger: Ledger) -> str:
             received_at=ledger.now,
             due_at=ledger.now,
         ),
+        ThreadRow(workspace="default", id="t", opened_by="ann", created_at=ledger.now, updated_at=ledger.now),
+        ThreadRunRow(id="r", thread_id="t", graph="g", created_at=ledger.now, updated_at=ledger.now),
+        ThreadEventRow(run_id="r", seq=1, event="end", data="null"),
+        ThreadAnswerRow(
+            workspace="default", thread_id="t", interrupt_id="i", kind="answered", person="ann", at=ledger.now
+        ),
+        ThreadSeenRow(workspace="default", thread_id="t", person="ann", at=ledger.now),
     ):
         ledger.session.add(row)
     return case.id

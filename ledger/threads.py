@@ -1,0 +1,219 @@
+"""Threads, their runs, the event log of each run, and who answered what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
+from sqlmodel import Session, col
+from sqlmodel import select as rows
+
+from ledger.pen import Pen
+from ledger.prepared import SCOPED, Prepared
+from ledger.thread_tables import ThreadAnswerRow, ThreadEventRow, ThreadRow, ThreadRunRow, ThreadSeenRow
+
+_EVENTS: Any = ThreadEventRow.__table__  # type: ignore[attr-defined]
+_RUNS: Any = ThreadRunRow.__table__  # type: ignore[attr-defined]
+
+OPEN = ("pending", "running")
+"""A run that has not ended."""
+SORTS: Mapping[str, Any] = {
+    "thread_id": ThreadRow.id,
+    "status": ThreadRow.status,
+    "created_at": ThreadRow.created_at,
+    "updated_at": ThreadRow.updated_at,
+    "state_updated_at": ThreadRow.state_at,
+}
+
+_ADD_EVENT = insert(_EVENTS)
+_READ: Prepared[Any] = Prepared(
+    select(_EVENTS.c.seq, _EVENTS.c.event, _EVENTS.c.data)
+    .where(_EVENTS.c.run_id == bindparam("run"), _EVENTS.c.seq > bindparam("after"))
+    .order_by(_EVENTS.c.seq)
+    .limit(bindparam("limit"))
+)
+_BY_ID: Prepared[ThreadRunRow] = Prepared(rows(ThreadRunRow).where(ThreadRunRow.id == bindparam("run")))
+_THREAD: Prepared[ThreadRow] = Prepared(rows(ThreadRow).where(ThreadRow.id == bindparam("thread")), by_workspace=True)
+_BEAT = (
+    update(_RUNS)
+    .where(_RUNS.c.id == bindparam("run"), _RUNS.c.attempt == bindparam("now_attempt"), _RUNS.c.status == "running")
+    .values(lease_until=bindparam("until"))
+)
+
+
+class Threads:
+    def __init__(self, session: Session, now: datetime, pen: Pen) -> None:
+        self._session = session
+        self._now = now
+        self._pen = pen
+
+    # threads
+
+    def get(self, thread_id: str, *, lock: bool = False) -> ThreadRow | None:
+        if not lock:
+            return _THREAD.first(self._session, thread=thread_id)
+        return self._session.exec(rows(ThreadRow).where(ThreadRow.id == thread_id).with_for_update()).first()
+
+    def of_case(self, case_id: str) -> ThreadRow | None:
+        """The conversation that became this case."""
+        return self._session.exec(rows(ThreadRow).where(ThreadRow.case_id == case_id)).first()
+
+    def open(self, thread_id: str, person: str, meta: Mapping[str, Any]) -> bool:
+        """A new thread; False if there is one under that id."""
+        row = {
+            "id": thread_id,
+            "opened_by": person,
+            "graph": "",
+            "status": "idle",
+            "meta": dict(meta),
+            "state": {},
+            "interrupts": {},
+            "case_id": "",
+            "notes": {},
+            "created_at": self._now,
+            "updated_at": self._now,
+            "state_at": None,
+        }
+        return bool(self._pen.insert(ThreadRow, [row]))
+
+    def touch(self, thread: ThreadRow) -> None:
+        thread.updated_at = self._now
+        self._session.add(thread)
+
+    def find(
+        self, *which: ColumnElement[bool], sort: str, descending: bool, limit: int, offset: int
+    ) -> list[ThreadRow]:
+        order = col(SORTS[sort])
+        found = rows(ThreadRow).where(*which).order_by(order.desc() if descending else order.asc(), col(ThreadRow.id))
+        return list(self._session.exec(found.limit(limit).offset(offset)))
+
+    def count(self, *which: ColumnElement[bool]) -> int:
+        return int(self._session.exec(rows(func.count()).select_from(ThreadRow).where(*which)).one())
+
+    def forget(self, thread_id: str) -> None:
+        """The thread, its runs, their events and its answers."""
+        of_thread = rows(ThreadRunRow.id).where(ThreadRunRow.thread_id == thread_id)
+        self._session.execute(delete(ThreadEventRow).where(col(ThreadEventRow.run_id).in_(of_thread)))
+        for table in (ThreadRunRow, ThreadAnswerRow, ThreadSeenRow):
+            self._session.execute(delete(table).where(col(table.thread_id) == thread_id))
+        self._session.execute(delete(ThreadRow).where(col(ThreadRow.id) == thread_id))
+
+    # runs
+
+    def queue(self, run: ThreadRunRow) -> ThreadRunRow:
+        run.created_at = run.updated_at = self._now
+        self._session.add(run)
+        return run
+
+    def run(self, run_id: str, *, lock: bool = False) -> ThreadRunRow | None:
+        if not lock:
+            return _BY_ID.first(self._session, run=run_id)
+        return self._session.exec(rows(ThreadRunRow).where(ThreadRunRow.id == run_id).with_for_update()).first()
+
+    def runs(self, thread_id: str, *, status: str = "", limit: int = 100, offset: int = 0) -> list[ThreadRunRow]:
+        """Newest first."""
+        found = rows(ThreadRunRow).where(ThreadRunRow.thread_id == thread_id)
+        if status:
+            found = found.where(ThreadRunRow.status == status)
+        return list(self._session.exec(found.order_by(col(ThreadRunRow.number).desc()).limit(limit).offset(offset)))
+
+    def open_runs(self, thread_id: str) -> list[ThreadRunRow]:
+        """Those that have not ended, in their order."""
+        found = rows(ThreadRunRow).where(ThreadRunRow.thread_id == thread_id, col(ThreadRunRow.status).in_(OPEN))
+        return list(self._session.exec(found.order_by(col(ThreadRunRow.number))))
+
+    def backlog(self) -> int:
+        """How many runs wait."""
+        found = rows(func.count()).select_from(ThreadRunRow).where(ThreadRunRow.status == "pending")
+        return int(self._session.exec(found).one())
+
+    def due(self, limit: int) -> list[tuple[str, str, str]]:
+        """Workspace, thread and id of runs that may begin now, in their order; and of those that a process lost."""
+        waits = (ThreadRunRow.status == "pending") & (
+            col(ThreadRunRow.not_before).is_(None) | (col(ThreadRunRow.not_before) <= self._now)
+        )
+        lost = (ThreadRunRow.status == "running") & (col(ThreadRunRow.lease_until) < self._now)
+        found = rows(ThreadRunRow.workspace, ThreadRunRow.thread_id, ThreadRunRow.id).where(
+            col(ThreadRunRow.status).in_(OPEN), waits | lost
+        )
+        return [tuple(row) for row in self._session.exec(found.order_by(col(ThreadRunRow.number)).limit(limit))]  # type: ignore[misc]
+
+    def beat(self, run_id: str, attempt: int, until: datetime) -> bool:
+        """Its process is alive. False if it lost the run."""
+        values = {"run": run_id, "now_attempt": attempt, "until": until}
+        connection = self._session.connection(execution_options={SCOPED: True})
+        return bool(connection.execute(_BEAT, values).rowcount == 1)
+
+    def drop_run(self, run: ThreadRunRow) -> None:
+        self._session.execute(delete(ThreadEventRow).where(col(ThreadEventRow.run_id) == run.id))
+        self._session.delete(run)
+
+    # events
+
+    def log(self, run_id: str, events: Iterable[tuple[int, str, str]]) -> None:
+        """Adds events with their numbers. Raises `IntegrityError` where another process wrote one of them."""
+        within = self._session.info["workspace"]
+        values = [
+            {"run_id": run_id, "workspace": within, "seq": seq, "event": event, "data": data}
+            for seq, event, data in events
+        ]
+        if values:
+            self._session.connection().execute(_ADD_EVENT, values)
+
+    def events(self, run_id: str, after: int = 0, limit: int = 200) -> Sequence[tuple[int, str, str]]:
+        """Number, name and JSON of each."""
+        return _READ.all(self._session, run=run_id, after=after, limit=limit)
+
+    def last_event(self, run_id: str) -> int:
+        found = rows(func.max(ThreadEventRow.seq)).where(ThreadEventRow.run_id == run_id)
+        return int(self._session.exec(found).one() or 0)
+
+    def logs_to_drop(self, before: datetime, limit: int) -> list[ThreadRunRow]:
+        """Runs that ended before then and have their events still."""
+        found = rows(ThreadRunRow).where(col(ThreadRunRow.log_gone_at).is_(None), col(ThreadRunRow.ended_at) < before)
+        return list(self._session.exec(found.order_by(col(ThreadRunRow.ended_at)).limit(limit)))
+
+    def drop_log(self, run: ThreadRunRow) -> None:
+        self._session.execute(delete(ThreadEventRow).where(col(ThreadEventRow.run_id) == run.id))
+        run.log_gone_at = self._now
+        self._session.add(run)
+
+    # answers
+
+    def answers(self, thread_id: str) -> list[ThreadAnswerRow]:
+        """Oldest first."""
+        found = rows(ThreadAnswerRow).where(ThreadAnswerRow.thread_id == thread_id)
+        return list(self._session.exec(found.order_by(col(ThreadAnswerRow.at))))
+
+    def answer(self, thread_id: str, interrupt_id: str, kind: str, person: str, value: Any, run_id: str) -> bool:
+        """The first one counts; False if there is one."""
+        row = {
+            "thread_id": thread_id,
+            "interrupt_id": interrupt_id,
+            "kind": kind,
+            "person": person,
+            "value": {"value": value},
+            "run_id": run_id,
+            "at": self._now,
+        }
+        return bool(self._pen.insert(ThreadAnswerRow, [row]))
+
+    def seen(self, thread_id: str, person: str) -> list[str]:
+        """Ids of the questions that this person was last shown."""
+        found = rows(ThreadSeenRow).where(ThreadSeenRow.thread_id == thread_id, ThreadSeenRow.person == person)
+        row = self._session.exec(found).first()
+        return list(row.interrupts) if row else []
+
+    def show(self, thread_id: str, person: str, interrupts: Sequence[str]) -> None:
+        """This person is shown these questions now, and no other is open."""
+        found = rows(ThreadSeenRow).where(ThreadSeenRow.thread_id == thread_id, ThreadSeenRow.person == person)
+        row = self._session.exec(found.with_for_update()).first()
+        if row is None:
+            row = ThreadSeenRow(thread_id=thread_id, person=person)
+        row.interrupts, row.at = list(interrupts), self._now
+        self._session.add(row)
+
+    def lease(self, seconds: float) -> datetime:
+        return self._now + timedelta(seconds=seconds)
