@@ -3,15 +3,19 @@
     CountersignError
     ├── InvalidInput 422            what was sent is not acceptable; `field` says where
     │   ├── TooLarge 413
+    │   ├── UnsupportedMedia 415    the body is of a type that is not read here
     │   └── PolicyInvalid           a policy file was refused; carries every problem found
     ├── Unauthenticated 401
     ├── Forbidden 403               names the role that is missing
     ├── NotFound 404
+    ├── MethodNotAllowed 405
     ├── Conflict 409                the present state is in `present`
     │   ├── StaleState              compare-and-set lost
     │   ├── LeaseLost               a claim or an execution lease went to somebody else
     │   ├── AlreadyDecided          names who decided
-    │   └── KeyReused               an idempotency key came back with other parameters
+    │   ├── KeyReused               an idempotency key came back with other parameters
+    │   ├── KeyInUse                a request with this idempotency key is not answered yet
+    │   └── PreconditionFailed 412  `If-Match` names what is no longer so
     ├── Busy 429                    `retry_after` seconds
     ├── DatabaseUnavailable 503     the records can't be reached or written; `committed`: no, unknown
     ├── SetupError                  settings, data folder, port: told to the operator, exit 2
@@ -81,6 +85,11 @@ class TooLarge(InvalidInput):
     title = "Too large"
 
 
+class UnsupportedMedia(InvalidInput):
+    status = 415
+    title = "This type is not read here"
+
+
 class PolicyInvalid(InvalidInput):
     title = "The policy file was refused"
 
@@ -98,6 +107,11 @@ class Forbidden(CountersignError):
 class NotFound(CountersignError):
     status = 404
     title = "Not found"
+
+
+class MethodNotAllowed(CountersignError):
+    status = 405
+    title = "Not done here"
 
 
 class Conflict(CountersignError):
@@ -119,6 +133,15 @@ class AlreadyDecided(Conflict):
 
 class KeyReused(Conflict):
     title = "Idempotency key used with other parameters"
+
+
+class KeyInUse(Conflict):
+    title = "Idempotency key in use"
+
+
+class PreconditionFailed(Conflict):
+    status = 412
+    title = "It has changed meanwhile"
 
 
 class Busy(CountersignError):

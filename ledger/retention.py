@@ -16,6 +16,7 @@ from sqlmodel import Session, SQLModel, col, select
 
 from core.states import FINISHED, CaseStatus, ReviewStatus, RunStatus
 from ledger.process_tables import ArrivalRow, OutboxRow, SourceRow
+from ledger.request_keys import RequestKeyRow
 from ledger.tables import AuditRow, CaseRow, InboxRow, ReviewRow, RunRow, TimerRow, TokenRow, TraceRow
 
 _RESTS = (CaseStatus.WAITING, CaseStatus.PAUSED, CaseStatus.FAILED)
@@ -166,6 +167,7 @@ def _recorded(status: CaseStatus, before: datetime) -> ColumnElement[bool]:
 def _spent(before: datetime) -> Iterator[tuple[type[SQLModel], tuple[ColumnElement[bool], ...]]]:
     yield TimerRow, (col(TimerRow.fired_at) < before,)
     yield OutboxRow, (col(OutboxRow.published_at) < before, _NOT_THE_LAST)
+    yield RequestKeyRow, (col(RequestKeyRow.begun_at) < before,)
     yield TokenRow, ((col(TokenRow.expires_at) < before) | (col(TokenRow.revoked_at) < before),)
 
 
