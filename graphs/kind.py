@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from langgraph.graph import StateGraph
 from pydantic import BaseModel
 
+from agents.conversation import Conversation
 from agents.procedure import Procedure
 from agents.role import Role
 from core.actions import JSON
@@ -106,5 +107,7 @@ class TaskKind:
     """Types of events from outside that a case takes up, and the schema of each one's data."""
     opened_with: Permission = Permission.SUBMIT
     """What it takes to open a case."""
+    converse: Conversation | None = None
+    """How it talks with a customer; a kind without one is no model of the chat."""
     rehearse: Callable[[int, int, datetime], Rehearsal] | None = None
     """From a seed, a number of cases and a moment: what `countersign demo` plays."""

@@ -95,7 +95,7 @@ def read_letter(letter: str, items: Sequence[Item]) -> Reading:
 def _read(letter: str, items: tuple[Item, ...]) -> Reading:
     if not items:
         return Reading(question="Which items does the customer mean? The order has none that could be returned.")
-    text = _without_ids(plain(body(letter)))
+    text = without_ids(plain(body(letter)))
     clauses = [clause for clause in _CLAUSE.split(text) if clause and clause.strip()]
     said = [_Said(clause, mentioned(clause, items)) for clause in clauses]
     if _ALL_OF_IT.search(text) and not any(one.of and is_content(one.clause) for one in said):
@@ -160,5 +160,5 @@ def _reason(item: Item, said: Sequence[_Said]) -> Reason:
     return reason if reason is not Reason.UNKNOWN else reason_in(". ".join(one.clause for one in said))
 
 
-def _without_ids(text: str) -> str:
+def without_ids(text: str) -> str:
     return _BARE.sub(" ", _AFTER_ORDER.sub(" ", _ORDER.sub(" ", text)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agents.returns.conversation import ReturnsConversation
 from agents.returns.intake import ReturnRequest
 from agents.returns.news import ParcelScanned
 from agents.returns.procedure import ReturnsProcedure
@@ -63,5 +64,6 @@ KIND = TaskKind(
     },
     news={"parcel.scanned": ParcelScanned},
     evidence=evidence,
+    converse=ReturnsConversation(),
     rehearse=rehearse,
 )
