@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from core.actions import ProposedAction
 from core.errors import AlreadyDecided, Forbidden, NotFound
-from core.people import Person
+from core.people import SERVICE, Person
 from core.states import ReviewStatus
 from core.verdicts import Review, ReviewerSet, RuleMatch
 from engine import incidents
@@ -56,7 +56,11 @@ def barred(ledger: Ledger, action: ProposedAction) -> dict[str, str]:
     """
     parties = dict.fromkeys(named(action), "It is about you: somebody else has to approve it.")
     if action.tool not in incidents.QUESTIONS:
-        parties[ledger.cases.get(action.case_id).opened_by] = "You opened this case: somebody else has to decide."
+        opener = ledger.cases.get(action.case_id).opened_by
+        parties |= dict.fromkeys(
+            ledger.people.keepers(action.workspace, opener), f"You hold a token of {opener}, who opened this case."
+        )
+        parties[opener] = "You opened this case: somebody else has to decide."
     return parties | {action.proposer: "You proposed this action: somebody else has to approve it."}
 
 
@@ -86,6 +90,8 @@ def valid_voters(ledger: Ledger, action: ProposedAction, review: ReviewRow) -> d
             try:
                 person = ledger.people.get(vote.workspace, vote.person)
             except NotFound:
+                continue
+            if SERVICE in person.roles:
                 continue
             voters[vote.person] = frozenset(person.roles) & frozenset(vote.roles)
     return voters

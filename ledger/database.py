@@ -181,6 +181,8 @@ class Database:
         self.clock: Clock = clock or SystemClock()
         self._patience_s = patience_s
         self._inline = engine.dialect.name == "sqlite"
+        self.people_epoch = 0
+        """Goes up with each commit that had to do with people or tokens: what was known of them before is old."""
         self.apart = not self._inline
         """It may die without this process, and come back without the last that was not durable."""
 

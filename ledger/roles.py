@@ -48,7 +48,8 @@ _COMMON_INSERTS = ("trace", "audit", "audit_head", "cost", "outbox")
 _INSERTS: Mapping[str, Sequence[str]] = {
     DESK: (
         *_COMMON_INSERTS,
-        *("case", "inbox", "action", "decision", "review", "vote", "timer", "person", "token", "policy_draft"),
+        *("case", "inbox", "action", "decision", "review", "vote", "timer", "person", "token", "identity"),
+        "policy_draft",
         *("worker", "source", "arrival", "request_key"),
         *THREADS,
     ),
@@ -70,8 +71,8 @@ def _updates() -> dict[str, dict[str, Sequence[str]]]:
             "inbox": ("payload", "processed_at", "note"),
             "review": _columns("review", ("id", "workspace", "case_id", "action_id", "opened_at")),
             "timer": ("fired_at", "due_at"),
-            "person": ("roles", "active"),
-            "token": ("revoked_at",),
+            "person": ("roles", "active", "kept_by", "keepers"),
+            "token": ("revoked_at", "last_used_at"),
             "request_key": ("status", "headers", "answer"),
             **dict.fromkeys(("outbox", "source", "arrival", *THREADS), ALL),
         },
@@ -88,7 +89,7 @@ def _updates() -> dict[str, dict[str, Sequence[str]]]:
             "case": ("version", "events_out"),  # to lock it
             "review": ("status", "decided_at", "version"),
             "run": ("status", "result", "reason", "finished_at", "worker", "lease_until", "attempts"),
-            "person": ("roles", "active"),
+            "person": ("roles", "active", "kept_by"),
         },
     }
 

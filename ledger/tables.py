@@ -33,6 +33,10 @@ class PersonRow(Row, table=True):
     roles: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     active: bool = True
     created_at: datetime = a_time()
+    kept_by: str = Field(default="house", max_length=16)
+    """Who says which roles they have: the `house`, or the `issuer` that they sign in with."""
+    keepers: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    """People who were given a token of this account: what it opens is theirs too."""
 
 
 class TokenRow(Row, table=True):
@@ -40,10 +44,31 @@ class TokenRow(Row, table=True):
 
     __tablename__ = "token"
     digest: str = Field(primary_key=True, max_length=64)
+    id: str = Field(index=True, unique=True, max_length=40)
+    """What it is called where it must not be shown."""
     person: str = Field(index=True, max_length=64)
+    name: str = Field(default="", max_length=100)
+    scopes: list[str] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
+    """Permissions and surfaces that it is held to; none for all that its person may."""
+    kinds: list[str] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
+    issued_by: str = Field(default="", max_length=64)
     created_at: datetime = a_time()
     expires_at: datetime | None = a_time(nullable=True)
     revoked_at: datetime | None = a_time(nullable=True)
+    last_used_at: datetime | None = a_time(nullable=True)
+    """To some minutes: not each request writes it."""
+
+
+class IdentityRow(Row, table=True):
+    """Somebody who signs in elsewhere, and the one person that they are here."""
+
+    __tablename__ = "identity"
+    __table_args__ = (UniqueConstraint("workspace", "person"),)
+    workspace: str = Field(primary_key=True, max_length=64)
+    issuer: str = Field(primary_key=True, max_length=200)
+    subject: str = Field(primary_key=True, max_length=200)
+    person: str = Field(max_length=64)
+    since: datetime = a_time()
 
 
 class CaseRow(Row, table=True):

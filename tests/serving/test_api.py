@@ -341,7 +341,7 @@ async def test_a_service_sees_what_it_opened_and_nothing_else(live: Live) -> Non
 
 
 async def test_who_opened_a_case_does_not_decide_it(live: Live) -> None:
-    await live.add("both", "service", "returns_reviewer")
+    await live.add("both", "operator", "returns_reviewer")
     async with live.as_("both") as http:
         body = {"kind": "returns", "payload": await live.dear()}
         case = (await http.post("/cases", json=body, headers={"Prefer": "wait=20"})).json()

@@ -46,6 +46,7 @@ def everything(ledger: Ledger) -> str:
     ledger.audit.append("x", {"case": case.id}, case_id=case.id)
     ledger.people.add("default", "ann", frozenset({"clerk"}))
     ledger.people.new_token("default", "ann", None)
+    ledger.people.link("default", "https://issuer.example", "ann-1", "ann")
     ledger.policies.hand_in("0" * 64, {}, "ann")
     ledger.policies.trust("ann", "a public key")
     ledger.policies.publish(
