@@ -7,16 +7,20 @@ as anywhere, before anything runs; the run then only looks at the records.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from core.actions import JSON
 from core.people import Person
+from ledger.database import Ledger
 
 Ended = Literal["success", "interrupted"]
 """How a run ended that did not fail: the graph is at its end, or it waits for answers."""
+
+Within = Callable[[Ledger, str], None]
+"""Work of the transaction that writes a run, whose thread is locked by then; with the run's id. It may raise."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,17 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What came of a run that did not fail."""
+
+    ended: Ended
+    values: Mapping[str, JSON] | None = None
+    """The thread's values now, to be kept beside it for lists. None for a graph that is `personal`."""
+    asked: Sequence[Asked] = ()
+    """All questions that are open now; the same rule."""
+
+
+@dataclass(frozen=True)
 class Task:
     id: str
     name: str
@@ -94,15 +109,22 @@ class Served(Protocol):
     name: str
     """What clients call it: `assistant_id` and `graph_id`."""
     title: str
+    personal: bool
+    """What is shown of a thread depends on who looks: `state` is asked each time, and nothing is kept beside it."""
 
     def schemas(self) -> dict[str, JSON]:
         """JSON schemas: `input_schema`, `output_schema`, `state_schema`, `config_schema`, `context_schema`."""
 
-    async def run(self, turn: Turn, emit: Emit) -> Ended:
-        """Runs until the end or a question. Cancelled, it leaves the thread so that a later run may go on."""
+    async def run(self, turn: Turn, emit: Emit) -> Outcome:
+        """Runs until the end or a question. Cancelled, it leaves the thread so that a later run may go on.
 
-    async def accept(self, person: Person, thread_id: str, resume: JSON) -> None:
+        The `metadata`, `error` and `end` events are written for it.
+        """
+
+    async def accept(self, person: Person, thread_id: str, resume: JSON) -> Within | None:
         """Writes down each answer of a resume, whatever its shape, as `person`'s: all of them or none.
+
+        What it returns, if anything, is done in the transaction that writes the run that goes on with the answers.
 
         Raises `StaleState` or `AlreadyDecided` (409) where the question is not open any more, naming who answered;
         `InvalidInput` (422) for an answer that fits no open question; `Forbidden` (403) for who may not answer.
@@ -121,6 +143,9 @@ class Served(Protocol):
 
     async def roll_back(self, thread_id: str, run_id: str) -> None:
         """Takes the state back to where it was before this run began."""
+
+    async def copy(self, person: Person, thread_id: str, to: str) -> None:
+        """The state, its history included, as another thread's. Raises `Forbidden` where there can't be two of it."""
 
     async def forget(self, person: Person, thread_id: str) -> None:
         """The thread is deleted. What was decided and done stays on record."""
