@@ -135,6 +135,29 @@ class RetentionSettings(_Part):
     """How long fired timers, published events, tokens that ended and done rows of the queue are kept."""
 
 
+class ThreadSettings(_Part):
+    """Runs of graphs on threads."""
+
+    concurrency: int = Field(default=64, ge=1)
+    """Runs that one process carries out at a time; more wait."""
+    queue_limit: int = Field(default=1_000, ge=0)
+    """Runs that wait before a new one is answered with 429."""
+    lease_s: float = Field(default=30.0, gt=0)
+    """How long a process may be silent before another one goes on with its runs."""
+    keep_events_days: float = Field(default=7.0, ge=0)
+    """How long a stream of a run that ended can be read again."""
+
+
+class GraphSettings(_Part):
+    """A plain LangGraph graph that is served on threads."""
+
+    path: str
+    """`module.name:attribute` or `path/to/file.py:attribute`: a graph, its builder, or a function that returns one."""
+    title: str = ""
+    answered_by: Literal["reviewers", "opener"] = "reviewers"
+    """Who may answer its questions: people who decide, but not whoever started the run; or who may write to it."""
+
+
 class BudgetSettings(_Part):
     """What one case may use before people look at it."""
 
@@ -161,6 +184,9 @@ class Settings(BaseSettings):
     executor: ExecutorSettings = ExecutorSettings()
     budget: BudgetSettings = BudgetSettings()
     retention: RetentionSettings = RetentionSettings()
+    threads: ThreadSettings = ThreadSettings()
+    graphs: dict[str, GraphSettings] = Field(default_factory=dict)
+    """Plain graphs, by the name that clients call them."""
 
     @classmethod
     def settings_customise_sources(
