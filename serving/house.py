@@ -24,6 +24,7 @@ from core.errors import InvalidInput, NotFound, SetupError
 from core.ids import new_id
 from core.people import HOME, Person
 from core.settings import Settings
+from engine.by_hand import ByHand
 from engine.checker import Checker
 from engine.compensation import Compensation
 from engine.doorbell import Doorbell
@@ -38,6 +39,7 @@ from engine.releases import made_with
 from engine.remote_executor import ExecutorLine
 from engine.reviews import ReviewDesk
 from engine.segments import Segments
+from engine.served import Served
 from engine.services import Services
 from engine.stream import Stream, share
 from engine.sweeper import Sweeper
@@ -48,18 +50,19 @@ from graphs.parts import digests
 from graphs.pruning import pruner
 from graphs.rewind import Rewind
 from graphs.runner import GraphRunner
-from ledger.database import Database, Ledger
+from ledger.database import Database
 from ledger.roles import keeps_house
 from ledger.tables import SYSTEM, CaseRow
 from ledger.trouble import RECORDS_AWAY
 from policies.shelf import BookJudge
 from policies.vocabulary import Vocabulary
-from serving.effects import effects_elsewhere, effects_here, line_to_executor
+from serving.effects import bounds, effects_elsewhere, effects_here, line_to_executor
 from serving.in_use import bell_in_use, book_in_use, graphs_in_use, release_in_use, shop_in_use
 from serving.mailroom import Mailroom, mailroom
 from serving.models.chat import model_in_use
 from serving.office import PolicyOffice
-from serving.storage import Storage, open_storage
+from serving.storage import Storage, bury_the_dead, open_storage
+from serving.threads.kinds import served_kinds
 from tools.contract import Toolbelt
 from tools.fulfillment.absent import AbsentShop
 from tools.fulfillment.http import HttpShop
@@ -103,11 +106,14 @@ class House:
     rewind: Rewind
     desk: ReviewDesk
     compensation: Compensation
+    by_hand: ByHand
     sweeper: Sweeper
     housekeeper: Housekeeper
     stream: Stream
     checker: Checker
     attachments: Path
+    served: dict[str, Served]
+    """What runs on threads, kinds and plain graphs alike, by the name that clients call it."""
     _bell: Doorbell
     _executor: Executing
     _background: list[asyncio.Task[None]] = field(default_factory=list)
@@ -205,7 +211,7 @@ async def open_house(
         )
         await office.open(house.words, {name: book_in_use(settings, kind) for name, kind in kinds.items()})
         if not storage.shared:
-            await database.write(SYSTEM, lambda ledger: _bury_the_dead(ledger, worker))
+            await database.write(SYSTEM, lambda ledger: bury_the_dead(ledger, worker))
         if role != "api":
             await house.workers.join()
         if role != "api" or bell == "queue":  # tasks that nobody asked for would run the workers' segments here
@@ -264,6 +270,7 @@ def _build(
     housekeeper = Housekeeper(database, pruner(saver), outside.attachments, terms, doorbell.prune)
     desk = ReviewDesk(database, tools, gate, stream, rates, doorbell.ring)
     compensation = Compensation(database, gate, executor, desk, stream)
+    by_hand = ByHand(database, gate, executor, desk, stream, doorbell.ring, bounds(kinds, belts))
     release = release_in_use(settings)
     known = {name: digests(kind, belts[name].specs(), model_in_use(settings.model)) for name, kind in kinds.items()}
     segments = Segments(
@@ -277,6 +284,7 @@ def _build(
         attempts=settings.engine.attempts,
         release=release,
         made_with=lambda kind, now: made_with(known.get(kind, {}), judge.book(kind, now).digest, release, now),
+        by_hand=by_hand.take_up,
     )
     workers = Workers(
         database,
@@ -315,6 +323,7 @@ def _build(
         rewind=rewind,
         desk=desk,
         compensation=compensation,
+        by_hand=by_hand,
         housekeeper=housekeeper,
         sweeper=Sweeper(
             database,
@@ -330,17 +339,12 @@ def _build(
         stream=stream,
         checker=Checker(database, outside.shop, tools),
         attachments=outside.attachments,
+        served={},
         _bell=doorbell,
         _executor=executor,
     )
+    house.served.update(served_kinds(house))
     return house, segments
-
-
-def _bury_the_dead(ledger: Ledger, worker: str) -> None:
-    """The folder is locked by this process: whoever held a lease in it before is gone, and need not be waited for."""
-    for run in ledger.effects.orphaned(worker):
-        run.lease_until = ledger.now
-        ledger.session.add(run)
 
 
 def owner(settings: Settings) -> Person:
