@@ -28,10 +28,27 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class Problem(BaseModel):
+    """What went wrong, as RFC 9457 has it. Some have more members, such as `present`: the state that it is in."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    """`urn:countersign:` and the kind of error, for machines."""
+    title: str
+    status: int
+    detail: str
+    """What happened, this time."""
+    hint: str | None = None
+    """What to do about it."""
+    field: str | None = None
+    """Where in what was sent."""
+
+
 class Page(Wire, Generic[T]):
     items: list[T]
     next: str = ""
-    """Cursor of the following page, empty on the last."""
+    """Cursor of the following page, to be sent as `after`; empty on the last."""
     total: int | None = None
 
 

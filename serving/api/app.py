@@ -6,18 +6,42 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from serving.api import errors
+from serving.api import contract, errors
+from serving.api.bodies import PlainJson
 from serving.api.limits import BodyLimit
 from serving.api.routes import approvals, cases, effects, events, policies
 from serving.api.routes import house as house_routes
 from serving.house import House
 
+ROUTERS = (
+    house_routes.router,
+    effects.router,
+    cases.router,
+    approvals.router,
+    events.router,
+    policies.router,
+)
+
 
 def make_app(house: House) -> FastAPI:
-    app = FastAPI(title="Countersign", version=version("countersign-desk"), docs_url="/docs", redoc_url=None)
+    app = routed()
     app.state.house = house
-    app.add_middleware(BodyLimit)
+    return app
+
+
+def routed() -> FastAPI:
+    """The routes without a house behind them: enough to describe them."""
+    app = FastAPI(
+        title="Countersign",
+        version=version("countersign-desk"),
+        docs_url="/docs",
+        redoc_url=None,
+        generate_unique_id_function=contract.operation_id,
+    )
+    app.add_middleware(PlainJson)
+    app.add_middleware(BodyLimit)  # added last, it is the first to see a request
     errors.install(app)
-    for router in (house_routes.router, effects.router, cases.router, approvals.router, events.router, policies.router):
+    contract.install(app)
+    for router in ROUTERS:
         app.include_router(router)
     return app

@@ -9,15 +9,23 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from core.errors import Busy, CountersignError, DatabaseUnavailable, InvalidInput, NotFound, Unauthenticated
+from core.errors import (
+    CountersignError,
+    DatabaseUnavailable,
+    InvalidInput,
+    MethodNotAllowed,
+    NotFound,
+    Unauthenticated,
+    UnsupportedMedia,
+)
 
 log = logging.getLogger("countersign.api")
 
 
 def problem(error: CountersignError) -> JSONResponse:
     headers = {}
-    if isinstance(error, Busy):
-        headers["Retry-After"] = str(error.retry_after)
+    if "retry_after" in error.extra:
+        headers["Retry-After"] = str(error.extra["retry_after"])
     if isinstance(error, DatabaseUnavailable):
         headers["Retry-After"] = "5"
     if isinstance(error, Unauthenticated):
@@ -31,17 +39,30 @@ def install(app: FastAPI) -> None:
         return problem(error)
 
     @app.exception_handler(RequestValidationError)
-    async def _malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
+    async def _malformed(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
+        if path == "body" and "json" not in (kind := request.headers.get("content-type", "")):
+            return problem(
+                UnsupportedMedia(
+                    f"A body of type '{kind[:60]}' is not read here." if kind else "The body's type is not named.",
+                    field="Content-Type",
+                    hint="Send JSON, with the header 'Content-Type: application/json'.",
+                )
+            )
         return problem(InvalidInput(f"{path}: {first['msg']}", field=path, hint="Correct it and send it again."))
 
     @app.exception_handler(HTTPException)
-    async def _routing(_request: Request, error: HTTPException) -> JSONResponse:
+    async def _routing(request: Request, error: HTTPException) -> JSONResponse:
         if isinstance(error.__cause__, CountersignError):  # raised while the body came in
             return problem(error.__cause__)
         if error.status_code == 404:
             return problem(NotFound("There is nothing at this address.", hint="GET /openapi.json lists the routes."))
+        if error.status_code == 405:
+            allowed = (error.headers or {}).get("Allow", "")
+            answer = problem(MethodNotAllowed(f"{request.method[:20]} is not done here.", hint=f"There is: {allowed}."))
+            answer.headers["Allow"] = allowed
+            return answer
         known = CountersignError(str(error.detail))
         body = {**known.problem(), "title": str(error.detail), "status": error.status_code}
         return JSONResponse(body, error.status_code, error.headers, "application/problem+json")

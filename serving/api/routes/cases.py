@@ -17,10 +17,11 @@ from engine.housekeeping import since_when
 from ledger.database import Ledger
 from ledger.tables import CaseRow
 from serving.api.deps import Caller, RequestKey, Rooms
+from serving.api.keyed import KeyedRoute
 from serving.api.sse import follow
 from serving.api.views import case_detail, case_summary, trace_entry
 
-router = APIRouter(prefix="/api/v1/cases", tags=["cases"])
+router = APIRouter(prefix="/api/v1/cases", tags=["cases"], route_class=KeyedRoute)
 
 _ENDS = frozenset({"case.closed", "case.cancelled"})
 

@@ -11,8 +11,9 @@ from core.wire import Page, UndoView, UnknownEffect
 from engine.reversal import Undo
 from engine.unknown import unknowns
 from serving.api.deps import Caller, Reader, Rooms
+from serving.api.keyed import KeyedRoute
 
-router = APIRouter(prefix="/api/v1", tags=["effects"])
+router = APIRouter(prefix="/api/v1", tags=["effects"], route_class=KeyedRoute)
 
 
 @router.get("/effects/unknown")

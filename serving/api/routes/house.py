@@ -13,9 +13,10 @@ from core.people import Permission, require
 from core.wire import Kind, Me, Status
 from ledger.database import Ledger
 from serving.api.deps import Caller, Reader, Rooms
+from serving.api.keyed import KeyedRoute
 from serving.api.sse import follow
 
-router = APIRouter(tags=["house"])
+router = APIRouter(tags=["house"], route_class=KeyedRoute)
 
 
 @router.get("/ok", include_in_schema=False)

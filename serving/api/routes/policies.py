@@ -10,8 +10,9 @@ from core.wire import HandedIn, PolicyVersionView, PolicyView
 from ledger.database import Ledger
 from policies.bundle import Bundle
 from serving.api.deps import Caller, Reader, Rooms
+from serving.api.keyed import KeyedRoute
 
-router = APIRouter(prefix="/api/v1/policies", tags=["policies"])
+router = APIRouter(prefix="/api/v1/policies", tags=["policies"], route_class=KeyedRoute)
 
 
 @router.get("")
