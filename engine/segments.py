@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 from weakref import WeakValueDictionary
@@ -47,8 +47,12 @@ class Segments:
         attempts: int,
         release: str = "",
         made_with: Callable[[str, datetime], dict[str, Any]] = lambda _kind, _now: {},
+        by_hand: Callable[[CaseView, InboxRow], Awaitable[None]] | None = None,
     ) -> None:
-        """`worker` is this process's name, `release` what it runs; `made_with` tells the digests of a kind's parts."""
+        """`worker` is this process's name, `release` what it runs; `made_with` tells the digests of a kind's parts.
+
+        `by_hand` carries out what somebody proposed beside the case's agent (`engine/by_hand.py`).
+        """
         self._database = database
         self._runner = runner
         self._desk = desk
@@ -58,6 +62,7 @@ class Segments:
         self._worker = worker
         self._release = release
         self._made_with = made_with
+        self._by_hand = by_hand
         self._attempts = attempts
         self._running: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """A lock lives as long as somebody holds it or waits for it."""
@@ -104,6 +109,8 @@ class Segments:
     async def _segment(self, case: CaseView, event: InboxRow) -> bool:
         """Works off one event. Whether the next one may follow at once."""
         try:
+            if self._by_hand is not None:
+                await self._by_hand(case, event)
             result = await self._runner.advance(case, answered=str(event.payload.get("interrupt_id", "")))
         except CaseStopped:
             await self._database.write(case.workspace, lambda ledger: self._stopped(ledger, case.id))

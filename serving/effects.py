@@ -9,6 +9,7 @@ from datetime import timedelta
 from core.errors import SetupError
 from core.ports import FactSource
 from core.settings import Settings
+from engine.by_hand import Bounds
 from engine.executing import Executing
 from engine.executor import Executor
 from engine.gate import Gate
@@ -54,6 +55,18 @@ def tools_of(kinds: Mapping[str, TaskKind], outside: Outside) -> tuple[dict[str,
     """Each kind's tools, and all of them with the house's own."""
     belts = {name: Toolbelt(kind.tools(outside)) for name, kind in kinds.items()}
     return belts, Toolbelt.joined([*belts.values(), Toolbelt([permit()])])
+
+
+def bounds(kinds: Mapping[str, TaskKind], belts: Mapping[str, Toolbelt]) -> dict[str, Bounds]:
+    """What may be proposed by hand in a case of each kind, and by whom."""
+    return {
+        name: Bounds(
+            frozenset(belts[name].specs()),
+            frozenset(part for part, each in kind.payload.items() if each.vouched),
+            kind.opened_with,
+        )
+        for name, kind in kinds.items()
+    }
 
 
 def effects_here(

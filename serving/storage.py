@@ -11,7 +11,7 @@ from core.clock import Clock
 from core.errors import SetupError
 from core.settings import Settings
 from graphs.checkpoints import InlineSqliteSaver
-from ledger.database import Database, lock_folder, sqlite_database
+from ledger.database import Database, Ledger, lock_folder, sqlite_database
 from ledger.migrate import migrate, migrate_server
 from ledger.trouble import explained
 
@@ -93,3 +93,10 @@ def _on_server(settings: Settings, clock: Clock | None, remembers: bool, migrate
         yield Storage(database, saver, driver_url(url), shared=True, news=NewsLine(database))
     finally:
         database.close()
+
+
+def bury_the_dead(ledger: Ledger, worker: str) -> None:
+    """The folder is locked by this process: whoever held a lease in it before is gone, and need not be waited for."""
+    for run in ledger.effects.orphaned(worker):
+        run.lease_until = ledger.now
+        ledger.session.add(run)
