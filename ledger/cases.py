@@ -27,8 +27,19 @@ _UNPROCESSED: Prepared[InboxRow] = Prepared(
     .where(InboxRow.case_id == bindparam("case"), col(InboxRow.processed_at).is_(None))
     .order_by(col(InboxRow.seq))
 )
+_SAID: Prepared[InboxRow] = Prepared(
+    select(InboxRow)
+    .where(InboxRow.case_id == bindparam("case"), InboxRow.type == "customer.wrote")
+    .order_by(col(InboxRow.seq))
+)
 _BACKLOG: Prepared[int] = Prepared(
     select(func.count()).select_from(InboxRow).where(col(InboxRow.processed_at).is_(None))
+)
+
+
+_KEYED: Prepared[CaseRow] = Prepared(
+    select(CaseRow).where(CaseRow.opened_by == bindparam("by"), CaseRow.request_key == bindparam("key")),
+    by_workspace=True,
 )
 
 
@@ -64,6 +75,10 @@ class Cases:
         if row is None:
             raise NotFound(f"There is no case '{case_id[:60]}'.", hint="countersign cases lists them.")
         return row
+
+    def keyed(self, opened_by: str, request_key: str) -> CaseRow | None:
+        """The case that somebody opened with this key."""
+        return _KEYED.first(self._session, by=opened_by, key=request_key)
 
     def open(
         self,
@@ -144,6 +159,10 @@ class Cases:
         event.processed_at = self._now
         event.note = note[:400]
         self._session.add(event)
+
+    def said(self, case_id: str) -> list[InboxRow]:
+        """What its customer wrote since it was opened, worked off or not."""
+        return list(_SAID.all(self._session, case=case_id))
 
     def backlog(self) -> int:
         """Events that wait for a segment."""
