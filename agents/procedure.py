@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 from pydantic import ValidationError
 
+from agents.casefile import passed_on
 from agents.contract import FINISH, MAKE_PLAN, Finish, PlanStep
 from agents.wire import decode
 from core.actions import JSON, OutcomeStatus, ToolOutcome
@@ -47,12 +48,15 @@ class Seen:
     """Everything that came back, in the order in which it was asked for."""
 
     answered: tuple[Answered, ...] = ()
+    wrote: tuple[str, ...] = ()
+    """What the customer wrote since, the oldest first."""
 
     @classmethod
     def read(cls, messages: Sequence[AnyMessage]) -> Seen:
-        """From a conversation. A call without an answer yet is left out."""
+        """From a conversation. A call without an answer yet is left out, and one that a message came before."""
         answers = {m.tool_call_id: m for m in messages if isinstance(m, ToolMessage)}
-        return cls(tuple(_pairs(messages, answers)))
+        known = (one for one in _pairs(messages, answers) if one.outcome.status is not OutcomeStatus.SUPERSEDED)
+        return cls(tuple(known), tuple(passed_on(messages)))
 
     def of(self, *tools: str) -> list[Answered]:
         return [one for one in self.answered if one.call.tool in tools]

@@ -161,10 +161,12 @@ class OutcomeStatus(StrEnum):
     DONE = "done"
     DENIED = "denied"  # policy said no
     REJECTED = "rejected"  # a person said no
+    RESPONDED = "responded"  # a person answered with words instead of deciding
     EDITED = "edited"  # a person changed the arguments; the changed action ran
     FAILED = "failed"  # the provider said no
     INVALID = "invalid"  # unknown tool or arguments that do not fit its schema
     UNKNOWN = "unknown"  # it may have happened; people reconcile
+    SUPERSEDED = "superseded"  # the customer wrote again before it was done: it was not, and the plan is old
 
 
 ToolOutcome.model_rebuild()

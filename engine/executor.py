@@ -28,6 +28,7 @@ from engine.outcomes import AS_OUTCOME, load, log_effect, moved, outcome_of, pos
 from engine.reversal import original, takes_back
 from engine.rulings import reconcile
 from engine.stream import Stream
+from engine.superseding import WHY, overtaken
 from engine.votes import approval, further_reasons
 from ledger.database import Database, Ledger
 from ledger.tables import RunRow
@@ -188,6 +189,9 @@ class Executor:
             return outcome_of(action, OutcomeStatus.DENIED, reason=no)
         if undone is None and case.desired != Desired.RUN:
             raise CaseStopped(case.desired)
+        if undone is None and overtaken(ledger, action):
+            log_effect(ledger, action, "effect.held", {"reason": WHY})
+            return outcome_of(action, OutcomeStatus.SUPERSEDED, reason=WHY)
         final = self._tools.specs()[action.tool].effect is Effect.IRREVERSIBLE
         if final and case.subject and ledger.effects.another(case.subject, action.id, asked_at):
             return _Another()

@@ -13,6 +13,7 @@ from core.people import Permission, Person, require
 from core.states import FINISHED, CaseStatus, Desired
 from engine import incidents
 from engine.stream import Stream
+from engine.superseding import Taken, Words, take
 from ledger.database import Database, Ledger
 from ledger.tables import CaseRow
 
@@ -73,6 +74,25 @@ class Intake:
             self._stream.publish()
             await self._ring(person.workspace, case.id)
         return case, new
+
+    async def say(self, person: Person, case_id: str, words: Words) -> Taken:
+        """The customer writes again, by the word of whoever opened their case: what waits for people is superseded.
+
+        The same message is taken once. A case that is over stays so, and takes none. Raises `NotFound`, `Busy`.
+        """
+        require(person, Permission.SUBMIT)
+
+        def hand_in(ledger: Ledger) -> Taken:
+            case = ledger.cases.get(case_id, lock=True)
+            if case.opened_by != person.id:
+                require(person, Permission.OPERATE)
+            return take(ledger, case, words, person.id)
+
+        taken = await self._database.write(person.workspace, hand_in)
+        if taken.new:
+            self._stream.publish()
+            await self._ring(person.workspace, case_id)
+        return taken
 
     async def want(self, person: Person, case_id: str, desired: Desired) -> CaseRow:
         """Pause, resume or cancel. It takes hold before the next effect, at the latest."""

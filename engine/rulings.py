@@ -12,6 +12,7 @@ from core.errors import StaleState
 from core.states import FINISHED, ReviewStatus, RunStatus
 from engine import incidents
 from engine.outcomes import outcome_of, post_costs
+from engine.superseding import WHY, overtaken
 from ledger.database import Ledger
 from ledger.tables import RunRow
 
@@ -52,9 +53,15 @@ def ruling(ledger: Ledger, action_id: str) -> Ruled:
             refusal = votes[-1]
             reason = f"{refusal.reason_code}: {refusal.note}".rstrip(": ")
             return Ruled(outcome=_no(action, f"rejected by {refusal.person}: {reason}"))
+        case ReviewStatus.RESPONDED:
+            answer = votes[-1]
+            words = f"{answer.person} of the house answered instead of deciding: {answer.note}"
+            return Ruled(outcome=outcome_of(action, OutcomeStatus.RESPONDED, reason=words))
         case ReviewStatus.EXPIRED:
             return Ruled(outcome=_no(action, "nobody approved it in time"))
         case ReviewStatus.SUPERSEDED:
+            if overtaken(ledger, action):
+                return Ruled(outcome=outcome_of(action, OutcomeStatus.SUPERSEDED, reason=WHY))
             return Ruled(outcome=_no(action, "the question was withdrawn"))
         case ReviewStatus.OPEN:
             raise StaleState("It still waits for people.", present="open")

@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 from core.errors import CountersignError, ModelUnavailable, ProviderUnavailable
 from core.ports import CaseView, Runner, SegmentResult
 from core.states import FINISHED, CaseStatus, Desired, ReviewStatus
-from engine import fence, incidents, reversal
+from engine import fence, incidents, reversal, superseding
 from engine.executor import CaseStopped
 from engine.fence import Fence, SegmentLost
 from engine.journal import Journal, Note
@@ -173,6 +173,7 @@ class Segments:
         if refused:
             self._cancel(ledger, case, refused)
             return None
+        superseding.taken_up(ledger, case, event)
         case.crashes += 1
         case.worker, case.epoch = self._worker, case.epoch + 1
         case.made_with = self._made_with(case.kind, ledger.now)

@@ -11,6 +11,7 @@ from langchain_core.messages.tool import ToolCall
 from langgraph.runtime import Runtime
 from langgraph.types import Command, Send
 
+from agents.casefile import passed_on
 from agents.wire import decode
 from core.actions import Effect, Egress, OutcomeStatus, ProposedAction, ToolOutcome, ToolSpec
 from core.errors import InvalidInput
@@ -76,7 +77,9 @@ def _check(call: PlannedCall, case: dict[str, Any], context: Context) -> Propose
 def _told(state: CaseState, context: Context) -> Told:
     """What the case holds so far, by the house's own answers; of the model's words only what it asked for."""
     vouched = frozenset(name for name, each in context.payload.items() if each.vouched)
-    return Told.of(state["case"]["payload"], vouched, answered(state.get("messages", []), context.specs))
+    said = state.get("messages", [])
+    wrote = {"": [*passed_on(said)]}  # no field of a payload has this name, so nobody vouches for it
+    return Told.of({**state["case"]["payload"], **wrote}, vouched, answered(said, context.specs))
 
 
 def answered(messages: Sequence[AnyMessage], specs: Mapping[str, ToolSpec[Any]]) -> Iterator[Answered]:

@@ -14,13 +14,17 @@ from core.actions import JSON, OutcomeStatus
 from graphs.state import CaseState, Context, Spent
 
 _RAN = (OutcomeStatus.DONE, OutcomeStatus.EDITED)
-_NEW_PLAN = (OutcomeStatus.DENIED, OutcomeStatus.REJECTED, OutcomeStatus.EDITED, OutcomeStatus.FAILED)
+_NEW_PLAN = (
+    *(OutcomeStatus.DENIED, OutcomeStatus.REJECTED, OutcomeStatus.RESPONDED),
+    *(OutcomeStatus.EDITED, OutcomeStatus.FAILED),
+)
 
 
 async def reflect(state: CaseState, runtime: Runtime[Context]) -> Command[Literal["plan", "act"]]:
     by_step = {str(outcome["step_key"]): outcome for outcome in state["outcomes"]}
     if any(call["step_key"] not in by_step for call in state["calls"]):
         return Command()  # a deferred node does not wait for what a review sends on; the last of these comes here again
+    old = any(each["status"] == OutcomeStatus.SUPERSEDED for each in by_step.values())
     for call in state["calls"]:
         if "before" in call:
             return _seen(call["before"], by_step[call["step_key"]])
@@ -38,7 +42,7 @@ async def reflect(state: CaseState, runtime: Runtime[Context]) -> Command[Litera
     update: dict[str, Any] = {"messages": answers, "plan": plan, "spent": spent, "outcomes": None}
     if plan != state.get("plan", []):
         update["notes"] = [*state.get("notes", []), {"type": "plan.moved", "body": {"steps": plan}}]
-    again = troubled and not state.get("handing_over")
+    again = old or (troubled and not state.get("handing_over"))
     return Command(goto="plan" if again else "act", update=update)
 
 

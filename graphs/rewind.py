@@ -56,6 +56,7 @@ class Rewind:
             return ""
         values = dict(found.values)
         values["case"] = {**values["case"], "id": to}
+        values["heard"] = 0  # messages are numbered in each case's own inbox
         about = [task.name for task in found.tasks]
         if _on_their_way(found):
             about, values["outcomes"] = [_GATE], []

@@ -28,11 +28,12 @@ class Sight:
     """The house's own call, to be sent through the gate first."""
 
 
-async def look(state: CaseState, context: Context, node: Literal["plan", "act"]) -> Sight:
-    """Whether the model may be called with the conversation as it stands."""
+async def look(state: CaseState, context: Context, node: Literal["plan", "act"], *, news: bool = False) -> Sight:
+    """Whether the model may be called with the conversation as it stands, and with news of the customer."""
     case = state["case"]
     done = state["spent"]["done"] if "spent" in state else []
-    call = _call(context.model, _classes(case["payload"], done, context))
+    wrote = {DataClass.FREE_TEXT} if news or state.get("heard") else set()
+    call = _call(context.model, _classes(case["payload"], done, context).union(wrote))
     services = context.services
     verdict = services.gate.models.verdict(case["kind"], call)
     key = f"{verdict.book.digest[:12]} {verdict.verdict} {' '.join(call.classes)}"

@@ -53,6 +53,8 @@ class CaseState(TypedDict, total=False):
     spent: Spent
     judged: list[str]
     """What the model was allowed to see so far, each book and set of classes once."""
+    heard: int
+    """The number of the customer's last message that the conversation has."""
     handing_over: str
     """Why the case goes to a person, once it does."""
     ending: dict[str, str]

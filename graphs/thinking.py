@@ -8,6 +8,7 @@ from langchain_core.messages import AIMessage, AnyMessage, RemoveMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
+from agents.casefile import pass_on
 from agents.contract import Turn
 from core.errors import ModelNonsense
 from engine.journal import MODEL_CALLED
@@ -22,14 +23,20 @@ async def plan(state: CaseState, runtime: Runtime[Context]) -> Command[Literal["
     agent = runtime.context.agent
     known: list[AnyMessage] = list(state.get("messages", []))
     spent = state.get("spent") or _FRESH
-    sight = await look(state, runtime.context, "plan")
+    case, heard = state["case"], state.get("heard", 0)
+    news = await runtime.context.services.hear(case["workspace"], case["id"], heard, spent["turns"])
+    sight = await look(state, runtime.context, "plan", news=bool(news))
     notes = sight.update.get("notes", state.get("notes", []))
     if sight.ask is not None:
         return _ask(sight.ask, spent, notes)
     update = {**sight.update, "spent": spent}
+    opening = [] if known else agent.opening(case["payload"])
+    if news:  # what the agent had handed over before may be another matter now
+        opening = [*opening, *(pass_on(each.text) for each in news)]
+        update |= {"heard": news[-1].seq, "handing_over": "", "calls": []}
     if sight.why_not:
+        update |= {"messages": opening} if news else {}
         return Command(goto="act", update={**update, "handing_over": sight.why_not, "plan": []})
-    opening = [] if known else agent.opening(state["case"]["payload"])
     try:
         turn = await agent.plan([*known, *opening])
     except ModelNonsense as nonsense:
@@ -46,12 +53,15 @@ async def plan(state: CaseState, runtime: Runtime[Context]) -> Command[Literal["
     return Command(goto="act", update=update)
 
 
-async def act(state: CaseState, runtime: Runtime[Context]) -> Command[Literal["gate", "finish"]]:
+async def act(state: CaseState, runtime: Runtime[Context]) -> Command[Literal["plan", "gate", "finish"]]:
     """Proposes the next calls, or ends the case. A spent budget, nonsense, or data that the model may not see puts it
     before a person."""
     context = runtime.context
     spent = state["spent"]
     notes = list(state.get("notes", []))
+    case = state["case"]
+    if not await context.services.heard(case["workspace"], case["id"], state.get("heard", 0)):
+        return Command(goto="plan")
     why = state.get("handing_over", "")
     if why and any(call["tool"] == context.handover("")[0] for call in state.get("calls", [])):
         return _end("handed_over", why, notes)
@@ -90,7 +100,7 @@ def _ask(call: PlannedCall, spent: Spent, notes: list[dict[str, Any]]) -> Comman
 
 def _hand_over(
     why: str, spent: Spent, notes: list[dict[str, Any]], context: Context
-) -> Command[Literal["gate", "finish"]]:
+) -> Command[Any]:
     """The house itself puts the case before a person, through the gate like any other call."""
     tool, args = context.handover(why[:500])
     asked = PlannedCall(call_id=f"house_{spent['turns']}", tool=tool, args=args, step_key=f"{spent['turns']}.0")
@@ -106,7 +116,7 @@ async def finish(state: CaseState, runtime: Runtime[Context]) -> dict[str, Any]:
 
 def _end(
     outcome: str, summary: str, notes: list[dict[str, Any]], said: list[AIMessage] | None = None
-) -> Command[Literal["gate", "finish"]]:
+) -> Command[Any]:
     ending = {"outcome": outcome, "summary": summary}
     return Command(goto="finish", update={"messages": said or [], "ending": ending, "notes": notes})
 
