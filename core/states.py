@@ -30,6 +30,7 @@ class ReviewStatus(StrEnum):
     APPROVED = "approved"
     REJECTED = "rejected"
     EDITED = "edited"  # approved with other arguments: those are a new action
+    RESPONDED = "responded"  # answered with words, which are no approval: the agent plans anew
     EXPIRED = "expired"
     SUPERSEDED = "superseded"  # the case was cancelled, or the facts moved
 
@@ -58,9 +59,10 @@ FINISHED = frozenset({CaseStatus.CLOSED, CaseStatus.CANCELLED})
 
 R = ReviewStatus
 REVIEW_MOVES: dict[ReviewStatus, frozenset[ReviewStatus]] = {
-    R.OPEN: frozenset({R.APPROVED, R.REJECTED, R.EDITED, R.EXPIRED, R.SUPERSEDED}),
-    R.APPROVED: frozenset({R.SUPERSEDED}),
-    **{state: frozenset() for state in (R.REJECTED, R.EDITED, R.EXPIRED, R.SUPERSEDED)},
+    R.OPEN: frozenset({R.APPROVED, R.REJECTED, R.EDITED, R.RESPONDED, R.EXPIRED, R.SUPERSEDED}),
+    # What was approved may not carry any more; what was said may be taken back before anything followed.
+    **{state: frozenset({R.SUPERSEDED}) for state in (R.APPROVED, R.REJECTED, R.RESPONDED)},
+    **{state: frozenset() for state in (R.EDITED, R.EXPIRED, R.SUPERSEDED)},
 }
 
 

@@ -248,7 +248,7 @@ class Fork(Wire):
 
 
 class Decide(Wire):
-    choice: Literal["approve", "reject", "edit"]
+    choice: Literal["approve", "reject", "edit", "respond"]
     seen: str = Field(max_length=64)
     reason_code: str = Field(default="", max_length=64)
     note: str = Field(default="", max_length=4000)

@@ -27,7 +27,12 @@ class Outcome:
     """What the approval became, when it left the queue."""
 
 
-_DONE = {"approve": ReviewStatus.APPROVED, "reject": ReviewStatus.REJECTED, "edit": ReviewStatus.EDITED}
+_DONE = {
+    "approve": ReviewStatus.APPROVED,
+    "reject": ReviewStatus.REJECTED,
+    "edit": ReviewStatus.EDITED,
+    "respond": ReviewStatus.RESPONDED,
+}
 
 
 async def cast(client: DeskClient, meant: Ballot, unanswered: Unanswered) -> Outcome:

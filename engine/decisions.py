@@ -14,6 +14,8 @@ class Choice(StrEnum):
     APPROVE = "approve"
     REJECT = "reject"
     EDIT = "edit"
+    RESPOND = "respond"  # words for the agent, which are no approval: it plans anew with them
+    ESCALATE = "escalate"  # to the next group, or a named one; whoever passes it on has no vote any more
 
 
 class Decision(BaseModel):
@@ -23,7 +25,12 @@ class Decision(BaseModel):
     seen: str = Field(max_length=64)
     reason_code: str = Field(default="", max_length=64)
     note: str = Field(default="", max_length=4000)
+    """For the file; of a response and of an escalation it is what is said, and can't be empty."""
     args: dict[str, JSON] | None = None
+    to: str = Field(default="", max_length=100)
+    """The group that an escalation goes to; the next one of policy's chain, if empty."""
+    claim: str = Field(default="", max_length=40)
+    """The token of the claim under which it was looked at: if others claimed it since, nothing is decided."""
     dwell_s: int = Field(default=0, ge=0, le=24 * 3600)
     """Seconds that the person looked at it, for the cost of the case."""
 

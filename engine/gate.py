@@ -107,7 +107,7 @@ class Gate:
         spends = self._spends(action.tool, action.args)
         asked: list[ReviewerSet] = []
         for review in reversed(ledger.reviews.of_case(action.case_id)):
-            if review.status in (ReviewStatus.REJECTED, ReviewStatus.EXPIRED):
+            if review.status in (ReviewStatus.REJECTED, ReviewStatus.RESPONDED, ReviewStatus.EXPIRED):
                 earlier = ledger.effects.action(review.action_id)
                 if earlier.tool == action.tool or (spends and self._spends(earlier.tool, earlier.args)):
                     asked += ledger.reviews.asked(review)

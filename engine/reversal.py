@@ -192,7 +192,7 @@ def _of_attempt(ledger: Ledger, case: CaseRow, action: ProposedAction) -> tuple[
             return Standing.TO_RUN, reason
         case ReviewStatus.SUPERSEDED:
             return Standing.TO_ASK, reason
-        case ReviewStatus.REJECTED | ReviewStatus.EXPIRED | ReviewStatus.EDITED:
+        case ReviewStatus.REJECTED | ReviewStatus.RESPONDED | ReviewStatus.EXPIRED | ReviewStatus.EDITED:
             return Standing.LEFT, "people refused it"
 
 
@@ -240,7 +240,7 @@ def _when_known(ledger: Ledger, case: CaseRow, about: str) -> Standing:
     match status:
         case ReviewStatus.OPEN:
             return Standing.WAITING
-        case ReviewStatus.APPROVED | ReviewStatus.REJECTED | ReviewStatus.EDITED:
+        case ReviewStatus.APPROVED | ReviewStatus.REJECTED | ReviewStatus.RESPONDED | ReviewStatus.EDITED:
             return Standing.UNSETTLED
         case ReviewStatus.EXPIRED:
             return Standing.LEFT

@@ -21,6 +21,7 @@ from engine.decisions import Choice, Decided, Decision
 from engine.gate import Gate
 from engine.lateness import lapse
 from engine.rates import RateCard
+from engine.review_log import log_step, put_question, wake_up
 from engine.stream import Stream
 from engine.votes import missing, outgrown, require_a_vote, satisfied, valid_voters
 from ledger.database import Database, Ledger
@@ -29,9 +30,6 @@ from ledger.tables import CaseRow, ReviewRow, VoteRow
 T = TypeVar("T")
 
 CLAIM_LEASE = timedelta(minutes=5)
-
-_TOLD = ("review", "action", "groups", "due_at")
-"""What others hear of a question: not its reason, which may speak of somebody."""
 
 
 class ReviewDesk:
@@ -85,23 +83,13 @@ class ReviewDesk:
             review.interrupt_id, review.version = interrupt_id, review.version + 1
             ledger.session.add(review)
         if asked[-1].status != ReviewStatus.OPEN:
-            _wake(ledger, case, asked[-1])
+            wake_up(ledger, case, asked[-1])
         return True
 
     def open(self, ledger: Ledger, case: CaseRow, action_id: str, interrupt_id: str, verdict: Review) -> ReviewRow:
         verdict = verdict.model_copy(update={"reason": incidents.in_sight(case, verdict.reason)})
         review = ledger.reviews.open(case_id=case.id, action_id=action_id, interrupt_id=interrupt_id, verdict=verdict)
-        ledger.timers.set(case_id=case.id, purpose="review.expiry", due_at=review.due_at, review_id=review.id)
-        body = {
-            "review": review.id,
-            "action": action_id,
-            "groups": [each.group for each in verdict.reviewers],
-            "reason": verdict.reason,
-            "due_at": review.due_at.isoformat(),
-        }
-        ledger.audit.append("review.opened", body, case_id=case.id)
-        ledger.trace.add(case.id, "review.opened", body)
-        ledger.outbox.tell(case, "review.requested", {name: body[name] for name in _TOLD})
+        put_question(ledger, case, review)
         return review
 
     # people
@@ -171,8 +159,12 @@ class ReviewDesk:
                 case Choice.EDIT:
                     assert edited is not None
                     decided = self._edit(ledger, review, row, edited, facts)
+                case Choice.RESPOND:
+                    decided = self._settle(ledger, review, ReviewStatus.RESPONDED, row)
                 case Choice.APPROVE:
                     decided = self._approve(ledger, review, row, action)
+                case Choice.ESCALATE:
+                    raise InvalidInput("Nothing can be passed on yet.", field="choice", hint="Leave it in the queue.")
             return decided
 
         decided = await self._told(self._database.write(person.workspace, vote))
@@ -209,10 +201,7 @@ class ReviewDesk:
             raise StaleState(f"{review.claimed_by} holds it.", hint="Take another one.", present=review.claimed_by)
         if decision.seen != ledger.reviews.saw(review, action.args):
             raise StaleState("It changed since you looked at it.", hint="Look again.", present=str(review.version))
-        if decision.choice is Choice.REJECT and not decision.reason_code:
-            raise InvalidInput("A rejection needs a reason code.", field="reason_code", hint="Give one.")
-        if decision.choice is Choice.EDIT and (action.proposer == incidents.HOUSE or decision.args is None):
-            raise InvalidInput("Nothing can be edited here.", field="args", hint="Approve or reject it.")
+        _whole(decision, action)
         return action
 
     def _approve(self, ledger: Ledger, review: ReviewRow, vote: VoteRow, action: ProposedAction) -> Decided:
@@ -224,7 +213,7 @@ class ReviewDesk:
         review.version += 1
         ledger.session.add(review)
         waiting = missing(asked, voters)
-        _log(ledger, review, "vote.cast", vote, waiting_for=waiting)
+        log_step(ledger, review, "vote.cast", vote, waiting_for=waiting)
         return Decided(review_id=review.id, status=ReviewStatus.OPEN, action_id=review.action_id, waiting_for=waiting)
 
     def _edited(
@@ -273,14 +262,14 @@ class ReviewDesk:
     ) -> Decided:
         ledger.reviews.settle(review, to)
         ledger.timers.cancel(review_id=review.id)
-        _log(ledger, review, f"review.{to}", vote, edited_to=review.edited_to)
+        log_step(ledger, review, f"review.{to}", vote, edited_to=review.edited_to)
         case = ledger.cases.get(review.case_id, lock=True)
         ledger.outbox.tell(case, "review.decided", {"review": review.id, "status": str(to)})
         asked = ledger.effects.action(review.action_id)
         if case.status in FINISHED:
             reversal.answered(ledger, case, asked)
         if wake and case.status not in FINISHED:
-            _wake(ledger, case, review)
+            wake_up(ledger, case, review)
             if case.status == CaseStatus.FAILED and asked.tool == incidents.RECOVER:
                 ledger.cases.move(case, CaseStatus.OPEN)
         return Decided(review_id=review.id, status=to, action_id=review.action_id)
@@ -318,12 +307,6 @@ class ReviewDesk:
         return result
 
 
-def _wake(ledger: Ledger, case: CaseRow, review: ReviewRow) -> None:
-    payload = {"review_id": review.id, "interrupt_id": review.interrupt_id}
-    event_id = f"{review.id}:{review.status}:{review.version}"
-    ledger.cases.post(case, source="desk", event_id=event_id, event="review.decided", payload=payload)
-
-
 def _voted_on(ledger: Ledger, person: Person, review: ReviewRow) -> ProposedAction:
     """The action that an open review asks about. Raises what `require_a_vote` raises, `AlreadyDecided` also if late."""
     ledger.reviews.still_open(review)
@@ -334,15 +317,16 @@ def _voted_on(ledger: Ledger, person: Person, review: ReviewRow) -> ProposedActi
     return action
 
 
-def _log(ledger: Ledger, review: ReviewRow, entry: str, vote: VoteRow | None, **more: Any) -> None:
-    body: dict[str, Any] = {"review": review.id, "action": review.action_id, **more}
-    if vote is not None:
-        body |= {
-            "by": vote.person,
-            "choice": str(vote.choice),
-            "reason_code": vote.reason_code,
-            "note": vote.note,
-            "seen": vote.seen,
-        }
-    ledger.audit.append(entry, body, case_id=review.case_id)
-    ledger.trace.add(review.case_id, entry, body)
+def _whole(decision: Decision, action: ProposedAction) -> None:
+    """Raises `InvalidInput` where something is missing that this choice needs, or the choice itself."""
+    match decision.choice:
+        case Choice.REJECT if not decision.reason_code:
+            raise InvalidInput("A rejection needs a reason code.", field="reason_code", hint="Give one.")
+        case Choice.EDIT if action.proposer == incidents.HOUSE or decision.args is None:
+            raise InvalidInput("Nothing can be edited here.", field="args", hint="Approve or reject it.")
+        case Choice.RESPOND if action.proposer == incidents.HOUSE:
+            raise InvalidInput("The house asks, no agent.", field="choice", hint="Approve or reject it.")
+        case Choice.RESPOND | Choice.ESCALATE if not decision.note.strip():
+            raise InvalidInput("It needs your words.", field="note", hint="Say what others have to know.")
+        case _:
+            pass

@@ -51,7 +51,7 @@ class Moves:
         sent = self._seen.of("messages.send")
         if not sent:
             return [*beside, Call("messages.send", full.args(self._request.customer_id), "Writing to the customer.")]
-        if sent[-1].outcome.status is S.REJECTED and len(sent) == 1:
+        if sent[-1].outcome.status in (S.REJECTED, S.RESPONDED) and len(sent) == 1:
             return [Call("messages.send", brief.args(self._request.customer_id), "Writing less.")]
         silent = "" if any(one.ran for one in sent) else " The customer was not written to."
         return Finish(outcome=outcome, summary=summary + silent)

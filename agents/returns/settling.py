@@ -50,7 +50,7 @@ class Settling(Moves):
             if one.ran or one.call.tool not in _DECIDING:
                 continue
             status, code = one.outcome.status, one.outcome.result.get("code")
-            if status is S.REJECTED:
+            if status in (S.REJECTED, S.RESPONDED):
                 chosen = meant_by(one.outcome.reason, open_, refused=one.call.tool)
             elif status is S.FAILED and code == "stale_status":
                 continue  # it is read again

@@ -89,4 +89,5 @@ def _words_of(one: Answered) -> str:
     """A person answers by changing the question, or in the reason they give."""
     if one.outcome.status is OutcomeStatus.EDITED:
         return f"{one.outcome.result.get('asked', '')} {one.outcome.reason}".strip()
-    return one.outcome.reason if one.outcome.status in (OutcomeStatus.DONE, OutcomeStatus.REJECTED) else ""
+    said = (OutcomeStatus.DONE, OutcomeStatus.REJECTED, OutcomeStatus.RESPONDED)
+    return one.outcome.reason if one.outcome.status in said else ""
