@@ -162,7 +162,6 @@ class OutcomeStatus(StrEnum):
     DENIED = "denied"  # policy said no
     REJECTED = "rejected"  # a person said no
     RESPONDED = "responded"  # a person answered with words instead of deciding
-    RESPONDED = "responded"  # a person answered with words instead of deciding
     EDITED = "edited"  # a person changed the arguments; the changed action ran
     FAILED = "failed"  # the provider said no
     INVALID = "invalid"  # unknown tool or arguments that do not fit its schema
