@@ -12,7 +12,8 @@ import asyncio
 import fcntl
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar, runtime_checkable
@@ -26,11 +27,14 @@ import ledger.process_tables
 import ledger.thread_tables  # noqa: F401 - all tables are there before the line below
 from core.clock import Clock, SystemClock
 from core.errors import DatabaseUnavailable, SetupError
+from core.key_file import beside, read
+from core.sealing import MasterRing
 from ledger.arrivals import Arrivals
 from ledger.audit import AuditChain
 from ledger.cases import Cases
 from ledger.costs import Costs
 from ledger.effects import Effects
+from ledger.keys import Keys
 from ledger.outbox import Outbox
 from ledger.pen import Pen
 from ledger.people import People
@@ -68,7 +72,7 @@ class Ledger:
     def __init__(self, session: Session, workspace: str, clock: Clock) -> None:
         self.session = session
         self.workspace = workspace
-        self.now = clock.now()
+        self.now = session.info["now"] = clock.now()
         self._pen = Pen(session)
 
     @cached_property
@@ -169,15 +173,42 @@ def _stamp_workspace(session: Session, _context: object, _instances: object) -> 
                 raise AssertionError(f"{type(row).__name__} of {row.workspace!r} written by {workspace!r}")
 
 
+@event.listens_for(_Session, "before_flush")
+def _give_keys(session: Session, _context: object, _instances: object) -> None:
+    if (keys := session.info.get("keys")) is not None:
+        keys.own_rows(session)
+
+
+@contextmanager
+def _kept(session: Session) -> Iterator[None]:
+    """Keys that were made in a transaction which is not committed are nobody's."""
+    try:
+        yield
+    finally:
+        if (keys := session.info["keys"]) is not None:
+            keys.rolled_back(session)
+
+
 class _Phase:
     committing = False
     """From now on nobody can say without looking whether it was kept."""
 
 
 class Database:
-    def __init__(self, engine: Engine, clock: Clock | None = None, *, patience_s: float = 10.0) -> None:
-        """`patience_s` is how long a transaction is tried again while the database is away or others hold it."""
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock | None = None,
+        *,
+        patience_s: float = 10.0,
+        keys: Keys | None = None,
+    ) -> None:
+        """`patience_s` is how long a transaction is tried again while the database is away or others hold it.
+
+        With keys what is about people is sealed; without them it is kept in the clear.
+        """
         self.engine = engine
+        self.keys = keys.serve(engine) if keys is not None else None
         self.clock: Clock = clock or SystemClock()
         self._patience_s = patience_s
         self._inline = engine.dialect.name == "sqlite"
@@ -240,7 +271,8 @@ class Database:
     def _transaction(
         self, connection: Connection, workspace: str, step: Callable[[Ledger], T], writes: bool, phase: _Phase
     ) -> T:
-        with _Session(connection, expire_on_commit=False, info={"workspace": workspace}, autoflush=True) as session:
+        info = {"workspace": workspace, "keys": self.keys}
+        with _Session(connection, expire_on_commit=False, info=info, autoflush=True) as session, _kept(session):
             session.begin()
             ledger = Ledger(session, workspace, self.clock)
             result = step(ledger)
@@ -254,6 +286,7 @@ class Database:
                     session.connection().exec_driver_sql("SET LOCAL synchronous_commit TO ON")
                 phase.committing = True
                 session.commit()
+                self.people_epoch += "people" in ledger.__dict__
                 if keyed is not None:
                     keyed.kept = True
             else:
@@ -263,12 +296,16 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        if self.keys is not None:
+            self.keys.close()
         if isinstance(self.clock, Closing):
             self.clock.close()
 
 
-def sqlite_database(path: Path, clock: Clock | None = None, *, patience_s: float = 10.0) -> Database:
-    """A database in one file, in write-ahead mode."""
+def sqlite_database(
+    path: Path, clock: Clock | None = None, *, patience_s: float = 10.0, masters: MasterRing | None = None
+) -> Database:
+    """A database in one file, in write-ahead mode. Its keys are those that are given, or lie beside it."""
     # Who waits for another process's transaction does so between attempts, not inside the library: the loop goes on.
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _HELD_S, "check_same_thread": False})
 
@@ -285,7 +322,8 @@ def sqlite_database(path: Path, clock: Clock | None = None, *, patience_s: float
             connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get('durable', True) else 'NORMAL'}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
-    return Database(engine, clock, patience_s=patience_s)
+    masters = masters or read(beside(path.parent))
+    return Database(engine, clock, patience_s=patience_s, keys=Keys(masters, engine) if masters else None)
 
 
 def lock_folder(folder: Path) -> IO[str]:

@@ -167,8 +167,11 @@ class Effects:
 
     def finish(self, action_id: str, status: RunStatus, result: dict[str, Any], reason: str) -> bool:
         """Closes the run of an action. False if it has none, or one that was closed before."""
-        values = {"status": status, "result": result, "reason": reason, "finished_at": self._now}
+        values: dict[str, Any] = {"result": result, "reason": reason}
+        if (keys := self._session.info.get("keys")) is not None:
+            values = keys.own_values(self._session, action_id, values)
         params = {"run": action_id, "within": self._session.info["workspace"], **values}
+        params |= {"status": status, "finished_at": self._now}
         closed: CursorResult[Any] = self._session.execute(_FINISH, params)  # type: ignore[assignment]
         return closed.rowcount == 1
 

@@ -46,4 +46,6 @@ class Pen:
         row["workspace"] = row.get("workspace") or mine
         if row["workspace"] == SYSTEM or mine not in (SYSTEM, row["workspace"]):
             raise AssertionError(f"{table.__name__} of {row['workspace']!r} written by {mine!r}")
+        if (keys := self._session.info.get("keys")) is not None:
+            keys.own(self._session, table, row)
         return row

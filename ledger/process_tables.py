@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Index, UniqueConstraint
 from sqlmodel import Field
 
-from ledger.columns import a_time, json_object, serial
+from ledger.columns import a_time, json_object, sealed_object, serial
 from ledger.tables import Row
 
 
@@ -39,7 +39,7 @@ class OutboxRow(Row, table=True):
     type: str = Field(max_length=64)
     case_id: str = Field(max_length=40)
     seq: int
-    body: dict[str, Any] = json_object()
+    body: dict[str, Any] = sealed_object("outbox.body")
     at: datetime = a_time()
     published_at: datetime | None = a_time(nullable=True)
     position: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True, unique=True))
@@ -66,6 +66,6 @@ class ArrivalRow(Row, table=True):
     number: int = Field(primary_key=True)
     event_id: str = Field(max_length=200)
     type: str = Field(max_length=64)
-    payload: dict[str, Any] = json_object()
+    payload: dict[str, Any] = sealed_object("arrival.payload")
     received_at: datetime = a_time()
     due_at: datetime = a_time(index=True)

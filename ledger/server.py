@@ -11,7 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
 from core.clock import Clock
+from core.sealing import MasterRing
 from ledger.database import Database
+from ledger.keys import Keys
 from ledger.trouble import explained
 
 _STOOD_STILL_MS = 10_000
@@ -90,7 +92,12 @@ class ServerDatabase(Database):
 
 
 def server_database(
-    url: str, clock: Clock | None = None, *, connections: int = 10, patience_s: float = 10.0
+    url: str,
+    clock: Clock | None = None,
+    *,
+    connections: int = 10,
+    patience_s: float = 10.0,
+    masters: MasterRing | None = None,
 ) -> ServerDatabase:
     """`url` is like `postgresql://user:password@host/database`. Nothing is connected to yet."""
     engine = _engine(url, connections, patience_s)
@@ -102,7 +109,9 @@ def server_database(
             connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
 
     # A connection of its own: whoever asks the time may hold one of the others, and all may be held.
-    return ServerDatabase(engine, clock or ServerClock(_engine(url, 1, patience_s)), patience_s=patience_s)
+    keys = Keys(masters, _engine(url, 1, patience_s)) if masters else None
+    clock = clock or ServerClock(_engine(url, 1, patience_s))
+    return ServerDatabase(engine, clock, patience_s=patience_s, keys=keys)
 
 
 def _engine(url: str, connections: int, patience_s: float) -> Engine:

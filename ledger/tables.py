@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, Column, Index, String, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
+from core.personal import texts
 from core.states import CaseStatus, Desired, ReviewStatus, RunStatus
-from ledger.columns import a_time, json_object, serial
+from ledger.columns import a_time, json_object, sealed_object, sealed_text, sealed_texts, serial
 
 SYSTEM = "*"
 """The workspace of sweeps: sees all, and can't write a row that names no workspace."""
 
 
+_REF = re.compile(r"[0-9a-f]{16,128}")
+"""Of the hash of a file's content."""
+
+
 def _where(condition: str) -> dict[str, Any]:
     """Of an index over some rows only."""
     return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+def _files(payload: Any) -> list[str]:
+    """What may name attachments: cases are searched for it, and it says nothing about anybody."""
+    return sorted({text for text in texts(payload) if _REF.fullmatch(text)})
 
 
 class Row(SQLModel):
@@ -84,7 +95,7 @@ class CaseRow(Row, table=True):
     kind: str = Field(max_length=64)
     status: CaseStatus = Field(sa_column=Column(String(16), nullable=False))
     desired: Desired = Field(default=Desired.RUN, sa_column=Column(String(16), nullable=False))
-    payload: dict[str, Any] = json_object()
+    payload: dict[str, Any] = sealed_object("case.payload", _files)
     subject: str = Field(default="", max_length=200)
     """Who it is about, such as a customer id: what counts are kept per."""
     request_key: str | None = Field(default=None, max_length=200)
@@ -94,8 +105,8 @@ class CaseRow(Row, table=True):
     opened_at: datetime = a_time()
     closed_at: datetime | None = a_time(nullable=True)
     outcome: str = Field(default="", max_length=64)
-    summary: str = Field(default="", sa_column=Column(Text, nullable=False))
-    problem: str = Field(default="", sa_column=Column(Text, nullable=False))
+    summary: str = sealed_text("case.summary")
+    problem: str = sealed_text("case.problem")
     next_seq: int = 1
     crashes: int = 0
     """Segments of the event now in work that died."""
@@ -138,7 +149,7 @@ class InboxRow(Row, table=True):
     case_id: str = Field(max_length=40)
     seq: int
     type: str = Field(max_length=64)
-    payload: dict[str, Any] = json_object()
+    payload: dict[str, Any] = sealed_object("inbox.payload")
     received_at: datetime = a_time()
     processed_at: datetime | None = a_time(nullable=True)
     note: str = Field(default="", max_length=400)
@@ -154,11 +165,11 @@ class ActionRow(Row, table=True):
     kind: str = Field(max_length=64)
     tool: str = Field(max_length=64)
     schema_version: int
-    args: dict[str, Any] = json_object()
+    args: dict[str, Any] = sealed_texts("action.args")
     proposer: str = Field(max_length=64)
     step_key: str = Field(max_length=64)
     effect: str = Field(max_length=16)
-    described: str = Field(default="", sa_column=Column(Text, nullable=False))
+    described: str = sealed_text("action.described")
     edited_from: str | None = Field(default=None, max_length=64)
     created_at: datetime = a_time()
 
@@ -171,7 +182,7 @@ class DecisionRow(Row, table=True):
     action_id: str = Field(index=True, max_length=64)
     stage: str = Field(max_length=16)
     verdict: str = Field(max_length=16)
-    body: dict[str, Any] = json_object()
+    body: dict[str, Any] = sealed_texts("decision.body", within=("facts",))
     at: datetime = a_time()
 
 
@@ -181,6 +192,8 @@ class ReviewRow(Row, table=True):
     __tablename__ = "review"
     __table_args__ = (
         Index("review_queue", "workspace", "status", "due_at"),
+        Index("review_by_opening", "workspace", "status", "opened_at"),
+        Index("review_by_amount", "workspace", "status", "amount_minor"),
         Index("review_by_case", "case_id"),
         Index("review_by_action", "action_id"),
     )
@@ -190,9 +203,9 @@ class ReviewRow(Row, table=True):
     interrupt_id: str = Field(max_length=64)
     status: ReviewStatus = Field(sa_column=Column(String(16), nullable=False))
     reviewers: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
-    reason: str = Field(default="", sa_column=Column(Text, nullable=False))
+    reason: str = sealed_text("review.reason")
     book: dict[str, Any] = json_object()
-    facts: dict[str, Any] = json_object()
+    facts: dict[str, Any] = sealed_object("review.facts")
     opened_at: datetime = a_time()
     due_at: datetime = a_time()
     decided_at: datetime | None = a_time(nullable=True)
@@ -200,6 +213,13 @@ class ReviewRow(Row, table=True):
     claim_token: str = Field(default="", max_length=40)
     claimed_until: datetime | None = a_time(nullable=True)
     edited_to: str | None = Field(default=None, max_length=64)
+    asked_of: str = Field(default="", sa_column=Column(Text, nullable=False))
+    """Groups and roles in `reviewers`, as words to search for: ` group:desk role:clerk `."""
+    amount_minor: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    """Money that leaves the company by the action, in minor units of `currency`."""
+    currency: str = Field(default="", max_length=3)
+    undo_until: datetime | None = a_time(nullable=True)
+    """Until then whoever decided may take it back, and nothing follows from it."""
     version: int = 1
 
 
@@ -215,7 +235,7 @@ class VoteRow(Row, table=True):
     roles: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     choice: str = Field(max_length=16)
     reason_code: str = Field(default="", max_length=64)
-    note: str = Field(default="", sa_column=Column(Text, nullable=False))
+    note: str = sealed_text("vote.note")
     seen: str = Field(max_length=64)
     dwell_s: int = 0
     request_key: str = Field(default="", max_length=200)
@@ -246,11 +266,11 @@ class RunRow(Row, table=True):
     attempts: int = 1
     gated: bool = False
     """Policy asked for people: there must be an earlier approval of this very action."""
-    result: dict[str, Any] = json_object()
-    reason: str = Field(default="", sa_column=Column(Text, nullable=False))
+    result: dict[str, Any] = sealed_texts("run.result")
+    reason: str = sealed_text("run.reason")
     started_at: datetime = a_time()
     finished_at: datetime | None = a_time(nullable=True)
-    counted_by: dict[str, Any] = json_object()
+    counted_by: dict[str, Any] = sealed_texts("run.counted_by")
     """Facts of that moment by which policy counts runs, such as the card."""
     simulated: bool = False
     """It ran in a copy of a case: no provider knows of it, and no count looks at it."""
@@ -266,7 +286,7 @@ class TraceRow(Row, table=True):
     seq: int | None = serial()
     case_id: str = Field(max_length=40)
     type: str = Field(max_length=64)
-    body: dict[str, Any] = json_object()
+    body: dict[str, Any] = sealed_object("trace.body")
     at: datetime = a_time()
 
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 from sqlalchemy import inspect
 
 from core.clock import FakeClock
+from core.sealing import MasterRing, new_master_key
 from ledger.database import Database, sqlite_database
 from ledger.migrate import migrate, migrate_server
 from ledger.server import driver_url, server_database
@@ -29,14 +30,17 @@ class Store:
 
     where: str
     clock: FakeClock = field(default_factory=FakeClock)
+    masters: MasterRing = field(default_factory=lambda: MasterRing([new_master_key()], "this test"))
     _closing: ExitStack = field(default_factory=ExitStack)
 
     def open(self, *, connections: int = 4, patience_s: float = 10.0) -> Database:
         if self.where.startswith("postgresql"):
-            server = server_database(self.where, self.clock, connections=connections, patience_s=patience_s)
+            server = server_database(
+                self.where, self.clock, connections=connections, patience_s=patience_s, masters=self.masters
+            )
             self._closing.callback(server.close)
             return server
-        database = sqlite_database(Path(self.where), self.clock, patience_s=patience_s)
+        database = sqlite_database(Path(self.where), self.clock, patience_s=patience_s, masters=self.masters)
         self._closing.callback(database.close)
         return database
 

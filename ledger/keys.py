@@ -1,0 +1,260 @@
+"""The keys of one database: who owns what is written, and what opens what is read.
+
+A case's key is made with the first row that belongs to it, in the same transaction; what belongs to no case is the
+house's. Keys are kept in memory for a while, so that a case costs one look-up. Reading may happen where no statement
+can be sent, in the middle of a result: a key that is not at hand is read over a connection of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, bindparam, inspect, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import InstanceState
+from sqlmodel import Session, SQLModel
+
+from core.people import HOME
+from core.sealing import DataKey, MasterRing, missing
+from ledger.columns import KEYS, Sealed, owned
+from ledger.key_tables import DataKeyRow
+from ledger.tables import ActionRow, CaseRow, ReviewRow, VoteRow
+
+HOUSE = "house-"
+"""How the ids of keys begin that belong to no case; the last one made seals, the others only open."""
+_KEEP_S = 300.0
+"""How long a key is taken for what it was: after that its destruction is known to every process."""
+_KEPT = 20_000
+
+_KEY: Table = DataKeyRow.__table__  # type: ignore[attr-defined]
+_ONE = select(_KEY.c.master, _KEY.c.wrapped, _KEY.c.destroyed_at).where(_KEY.c.id == bindparam("owner"))
+_HOUSE = (
+    select(_KEY.c.id)
+    .where(_KEY.c.id.startswith(HOUSE), _KEY.c.destroyed_at.is_(None))
+    .order_by(_KEY.c.created_at.desc(), _KEY.c.id.desc())
+    .limit(1)
+)
+_ACTIONS: Table = ActionRow.__table__  # type: ignore[attr-defined]
+_CASE_OF = select(_ACTIONS.c.case_id).where(_ACTIONS.c.id == bindparam("action"))
+_REVIEWS: Table = ReviewRow.__table__  # type: ignore[attr-defined]
+_CASE_ASKED = select(_REVIEWS.c.case_id).where(_REVIEWS.c.id == bindparam("review"))
+
+
+@cache
+def _insert(dialect: str) -> Any:
+    made = sqlite.insert(_KEY) if dialect == "sqlite" else postgresql.insert(_KEY)
+    return made.on_conflict_do_nothing()
+
+
+@cache
+def sealed_columns(table: type[SQLModel]) -> frozenset[str]:
+    columns = table.__table__.columns  # type: ignore[attr-defined]
+    return frozenset(column.key for column in columns if isinstance(column.type, Sealed))
+
+
+class Keys:
+    """Implements `columns.Openers`. Used by many threads."""
+
+    def __init__(self, masters: MasterRing, aside: Engine) -> None:
+        """`aside` has a connection to spare while all others are in use."""
+        self.masters = masters
+        self._aside = aside
+        self._guard = threading.Lock()
+        self._known: OrderedDict[str, tuple[DataKey | None, float]] = OrderedDict()
+        self._made: dict[str, DataKey] = {}
+        """Of transactions that are not committed yet."""
+        self._house = ""
+
+    def serve(self, engine: Engine) -> Keys:
+        """From now on this database's columns are sealed."""
+        KEYS[engine.dialect] = self
+        return self
+
+    def close(self) -> None:
+        self._aside.dispose()
+
+    # reading
+
+    def reading(self, owner: str) -> DataKey | None:
+        """Raises `KeyMissing`."""
+        hit, key = self._at_hand(owner)
+        if hit:
+            return key
+        with self._aside.connect().execution_options(writes=False) as connection:
+            found, key = self._look(connection, owner)
+        if not found:
+            raise missing([f"of {owner}"], self.masters)
+        return key
+
+    def house(self) -> DataKey:
+        hit, key = self._at_hand(self._house)
+        if hit and key is not None:
+            return key
+        with self._aside.begin() as connection:
+            return self._house_key(connection)
+
+    # writing
+
+    def own(self, session: Session, table: type[SQLModel], row: dict[str, Any]) -> None:
+        """Gives each sealed value of a row that is about to be inserted its key, in place."""
+        names = [name for name in sealed_columns(table) if row.get(name) and not hasattr(row[name], "key")]
+        if table is ActionRow:
+            _cases(session)[row["id"]] = row["case_id"]
+        if names:
+            key = self._of(session, row["workspace"], self._owner(session, table, row))
+            row.update({name: owned(row[name], key) for name in names})
+
+    def own_rows(self, session: Session) -> None:
+        """The same for the rows that a session is about to write."""
+        for instance in (*session.new, *session.dirty):
+            names = sealed_columns(type(instance))
+            state: InstanceState[Any] = inspect(instance)
+            fields = instance.__dict__
+            changed = [n for n in names if fields.get(n) and (state.key is None or state.attrs[n].history.added)]
+            if isinstance(instance, CaseRow) and state.key is None:
+                self._of(session, instance.workspace, instance.id)  # whatever it holds, it has a key to destroy
+            if changed:
+                key = self._of(session, instance.workspace, self._owner(session, type(instance), fields))
+                for name in changed:
+                    setattr(instance, name, owned(fields[name], key))
+
+    def own_values(self, session: Session, action_id: str, values: dict[str, Any]) -> dict[str, Any]:
+        """The same for an update of what belongs to an action's case."""
+        if not any(isinstance(value, (str, dict)) and value for value in values.values()):
+            return values
+        case_id = self._case_of(session, action_id)
+        key = self._of(session, session.info["workspace"], case_id)
+        return {name: owned(v, key) if isinstance(v, (str, dict)) and v else v for name, v in values.items()}
+
+    def ready(self) -> None:
+        """Makes the house's key, if there is none. Raises `KeyMissing` where another master key was in use."""
+        with self._aside.begin() as connection:
+            self._house_key(connection)
+
+    def of_case(self, session: Session, workspace: str, case_id: str) -> DataKey:
+        """The house's, where there is no case or its key was destroyed."""
+        return self._of(session, workspace, case_id)
+
+    def _owner(self, session: Session, table: type[SQLModel], fields: dict[str, Any]) -> str:
+        if table is CaseRow:
+            return str(fields["id"])
+        if case_id := fields.get("case_id"):
+            return str(case_id)
+        if table is VoteRow:
+            return str(session.connection().execute(_CASE_ASKED, {"review": fields["review_id"]}).scalar() or "")
+        return self._case_of(session, fields["action_id"]) if fields.get("action_id") else ""
+
+    def _case_of(self, session: Session, action_id: str) -> str:
+        known = _cases(session)
+        if action_id not in known:
+            known[action_id] = str(session.connection().execute(_CASE_OF, {"action": action_id}).scalar() or "")
+        return known[action_id]
+
+    def _of(self, session: Session, workspace: str, owner: str) -> DataKey:
+        """A key that is in the database when this transaction is committed."""
+        connection = session.connection()
+        mine: dict[str, DataKey] = session.info.setdefault("keys_made", {})
+        if not owner:
+            if own := [key for name, key in mine.items() if name.startswith(HOUSE)]:
+                return own[0]
+            hit, key = self._at_hand(self._house, committed=True)
+            return key if hit and key is not None else self._house_key(connection, session)
+        if owner in mine:
+            return mine[owner]
+        hit, key = self._at_hand(owner, committed=True)
+        if not hit:
+            found, key = self._look(connection, owner)
+            if not found:
+                return self._make(connection, session, workspace, owner)
+        return key if key is not None else self._of(session, workspace, "")
+
+    def _make(self, connection: Connection, session: Session | None, workspace: str, owner: str) -> DataKey:
+        key = DataKey.new(owner)
+        master, wrapped = self.masters.wrap(key)
+        row = {"workspace": workspace, "id": owner, "wrapped": wrapped, "master": master, "destroyed_at": None}
+        made_at = session.info["now"] if session is not None else _now()
+        if connection.execute(_insert(connection.dialect.name), {**row, "created_at": made_at}).rowcount != 1:
+            _, theirs = self._look(connection, owner)  # another process was faster
+            if theirs is None:
+                raise missing([f"of {owner}"], self.masters)
+            return theirs
+        if session is None:
+            self._keep(owner, key)
+        else:
+            session.info.setdefault("keys_made", {})[owner] = key
+            with self._guard:
+                self._made[owner] = key
+        return key
+
+    def _house_key(self, connection: Connection, session: Session | None = None) -> DataKey:
+        found = connection.execute(_HOUSE).scalar()
+        if found is None:
+            name = DataKey.new("x").secret.hex()[:12]
+            return self._make(connection, session, HOME, f"{HOUSE}{name}")
+        self._house = str(found)
+        _, key = self._look(connection, self._house)
+        if key is None:
+            raise missing([f"of {found}"], self.masters)
+        return key
+
+    # what is at hand
+
+    def committed(self, session: Session) -> None:
+        for owner, key in session.info.pop("keys_made", {}).items():
+            with self._guard:
+                self._made.pop(owner, None)
+            self._keep(owner, key)
+            if owner.startswith(HOUSE):
+                self._house = owner
+
+    def rolled_back(self, session: Session) -> None:
+        for owner in session.info.pop("keys_made", {}):
+            with self._guard:
+                self._made.pop(owner, None)
+
+    def forget(self, *owners: str) -> None:
+        """They were destroyed, or there is a new one; all of them, if none is named."""
+        with self._guard:
+            for owner in owners or tuple(self._known):
+                self._known.pop(owner, None)
+        self._house = "" if not owners else self._house
+
+    def _at_hand(self, owner: str, committed: bool = False) -> tuple[bool, DataKey | None]:
+        with self._guard:
+            if not committed and owner in self._made:
+                return True, self._made[owner]
+            key, until = self._known.get(owner, (None, 0.0))
+            return until > time.monotonic(), key
+
+    def _look(self, connection: Connection, owner: str) -> tuple[bool, DataKey | None]:
+        """Whether there is such a key, and the key; none if it was destroyed."""
+        row = connection.execute(_ONE, {"owner": owner}).first()
+        if row is None:
+            return False, None
+        key = None if row.destroyed_at is not None else self.masters.unwrap(owner, row.master, row.wrapped)
+        self._keep(owner, key)
+        return True, key
+
+    def _keep(self, owner: str, key: DataKey | None) -> None:
+        with self._guard:
+            self._known[owner] = (key, time.monotonic() + _KEEP_S)
+            self._known.move_to_end(owner)
+            while len(self._known) > _KEPT:
+                self._known.popitem(last=False)
+
+
+def _cases(session: Session) -> dict[str, str]:
+    """Of actions that this transaction has seen, their cases."""
+    found: dict[str, str] = session.info.setdefault("case_of", {})
+    return found
+
+
+def _now() -> datetime:
+    from core.clock import SystemClock
+
+    return SystemClock().now()
