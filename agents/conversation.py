@@ -65,6 +65,9 @@ class Conversation(Protocol):
     def hears(self, said: str) -> Heard:
         """Whether a message has to reach the case. In doubt it does."""
 
+    def holds(self, payload: Mapping[str, JSON], said: str) -> bool:
+        """Whether a case was opened with this message among others."""
+
     def written(self, args: Mapping[str, JSON]) -> str:
         """What a run of `writes_by` says to the customer."""
 

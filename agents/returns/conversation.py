@@ -53,6 +53,10 @@ class ReturnsConversation:
     def hears(self, said: str) -> Heard:
         return hears(said)
 
+    def holds(self, payload: Mapping[str, JSON], said: str) -> bool:
+        """Whole messages only: `keep it` is news where the letter says `I can't keep it`."""
+        return f"\n\n{said.strip()}\n\n" in f"\n\n{payload.get('letter', '')}\n\n"
+
     def written(self, args: Mapping[str, JSON]) -> str:
         return str(args.get("body", "")).strip()
 

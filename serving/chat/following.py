@@ -1,0 +1,157 @@
+"""Follows a case for its customer: what was written to them, that work goes on, and how it stands in the end.
+
+Read from the durable log and the books, so a client that vanished finds all of it again. Why something was decided,
+by whom and on which facts stays in the house.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from agents.conversation import Conversation, Standing
+from core.actions import Effect
+from core.states import FINISHED, CaseStatus, RunStatus
+from engine.journal import MODEL_CALLED
+from ledger.database import Ledger
+from ledger.tables import CaseRow, TraceRow
+from serving.house import House
+
+_NEWS_S = 1.0
+"""How long to wait for news before looking anyway: another process may have it."""
+_PAGE = 500
+
+
+@dataclass(frozen=True)
+class Says:
+    """Words for the customer: a letter of the case, or how it stands."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Working:
+    """Work goes on; nothing of it is for the customer."""
+
+    on: Literal["thinking", "reading", "acting", "waiting"]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Tokens of a model call."""
+
+    read: int
+    written: int
+
+
+Event = Says | Working | Spent
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is new, and how it stands."""
+
+    events: list[Event]
+    after: int
+    standing: Standing
+    moving: bool
+    """A segment works on it, or will soon."""
+    version: int
+
+
+class Follower:
+    def __init__(self, house: House, workspace: str, talk: Conversation, case_id: str, after: int) -> None:
+        """`after` is the last entry of the case's log that is known."""
+        self._house = house
+        self._workspace = workspace
+        self._talk = talk
+        self._case_id = case_id
+        self._after = after
+
+    async def events(self, settle_s: float, wait_s: float = 0.0) -> AsyncIterator[Event]:
+        """What comes until the case rests, then how it stands; and the same again, if people decide within `wait_s`.
+
+        What does not rest within `settle_s` is told as being worked on.
+        """
+        patient = asyncio.get_running_loop().time() + wait_s
+        look = None
+        while look is None or (look.standing.state == "waiting" and await self._moved(look.version, patient)):
+            wrote, asked, until = False, look is not None, asyncio.get_running_loop().time() + settle_s
+            while True:
+                ticket = self._house.stream.ticket()
+                look = await self._house.database.read(self._workspace, self._look)
+                self._after = look.after
+                for event in look.events:
+                    wrote = wrote or isinstance(event, Says)
+                    yield event
+                if not look.moving or not await _news(ticket, until):
+                    break
+            if not asked or look.standing.state != "waiting":  # it is said once that people look at it
+                yield Says(self._talk.words(replace(look.standing, told=()) if wrote else look.standing))
+
+    async def _moved(self, version: int, until: float) -> bool:
+        """Whether anything happens to the case before a moment of the loop's clock."""
+        while True:
+            ticket = self._house.stream.ticket()
+            case = await self._house.database.read(self._workspace, lambda ledger: ledger.cases.get(self._case_id))
+            if case.version != version:
+                return True
+            if not await _news(ticket, until):
+                return False
+
+    def _look(self, ledger: Ledger) -> Look:
+        events: list[Event] = []
+        after = self._after
+        while rows := ledger.trace.of_case(self._case_id, after, _PAGE):
+            for row in rows:
+                events += self._told(ledger, row)
+            after = int(rows[-1].seq or 0)
+        case = ledger.cases.get(self._case_id)
+        moving = case.status in (CaseStatus.OPEN, CaseStatus.RUNNING) or (
+            case.status == CaseStatus.WAITING and bool(ledger.cases.unprocessed(case.id))
+        )
+        return Look(events, after, standing_of(ledger, case, self._talk, moving=moving), moving, case.version)
+
+    def _told(self, ledger: Ledger, row: TraceRow) -> list[Event]:
+        match row.type:
+            case _ if row.type == MODEL_CALLED:
+                spent = Spent(int(row.body.get("tokens_in", 0)), int(row.body.get("tokens_out", 0)))
+                return [Working("thinking"), spent]
+            case "action.judged":
+                spec = self._house.tools.specs().get(str(row.body.get("tool", "")))
+                return [Working("reading" if spec is not None and spec.effect is Effect.READ else "acting")]
+            case "effect.done" if row.body.get("tool") == self._talk.writes_by:
+                return [Says(self._talk.written(ledger.effects.action(str(row.body["action"])).args))]
+            case "effect.done":
+                return [Working("acting")]
+            case "review.opened":
+                return [Working("waiting")]
+            case _:
+                return []
+
+
+async def _news(ticket: asyncio.Event, until: float) -> bool:
+    """False once the time is over. Looks every so often: other processes' news may be late."""
+    left = until - asyncio.get_running_loop().time()
+    if left <= 0:
+        return False
+    with suppress(TimeoutError):
+        await asyncio.wait_for(ticket.wait(), min(_NEWS_S, left))
+    return True
+
+
+def standing_of(ledger: Ledger, case: CaseRow, talk: Conversation, *, moving: bool) -> Standing:
+    """What its customer may know of a case."""
+    runs = [run for run in ledger.effects.runs(case.id) if run.tool == talk.writes_by and run.status == RunStatus.DONE]
+    told = [talk.written(ledger.effects.action(run.action_id).args) for run in runs]
+    state: Literal["working", "waiting", "delayed", "ended"] = "waiting"
+    if case.status in FINISHED:
+        state = "ended"
+    elif moving:
+        state = "working"
+    elif case.status == CaseStatus.PAUSED:
+        state = "delayed"
+    return Standing(case.id, state, case.outcome, told)
