@@ -129,6 +129,18 @@ class ReviewDesk:
         require(person, Permission.DECIDE)
         if request_key and (earlier := await self._answered(person, review_id, decision, request_key)):
             return earlier
+        vote = await self.voting(person, review_id, decision, request_key)
+        decided = await self._told(self._database.write(person.workspace, vote))
+        if decided.status != ReviewStatus.OPEN:
+            review = await self._database.read(person.workspace, lambda ledger: ledger.reviews.get(review_id))
+            await self._ring(person.workspace, review.case_id)
+        return decided
+
+    async def voting(
+        self, person: Person, review_id: str, decision: Decision, request_key: str | None = None
+    ) -> Callable[[Ledger], Decided]:
+        """The vote as work of a transaction, for who writes more in it and then rings for the case."""
+        require(person, Permission.DECIDE)
         edited, facts = None, {}
         if decision.choice is Choice.EDIT:
             edited, payload = await self._database.read(
@@ -167,11 +179,7 @@ class ReviewDesk:
                     raise InvalidInput("Nothing can be passed on yet.", field="choice", hint="Leave it in the queue.")
             return decided
 
-        decided = await self._told(self._database.write(person.workspace, vote))
-        if decided.status != ReviewStatus.OPEN:
-            review = await self._database.read(person.workspace, lambda ledger: ledger.reviews.get(review_id))
-            await self._ring(person.workspace, review.case_id)
-        return decided
+        return vote
 
     async def _answered(self, person: Person, review_id: str, decision: Decision, request_key: str) -> Decided | None:
         """What came of the vote that this request cast before, if it did. Raises `KeyReused`."""
