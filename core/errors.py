@@ -9,6 +9,7 @@
     ├── Forbidden 403               names the role that is missing
     ├── NotFound 404
     ├── MethodNotAllowed 405
+    ├── WrongHost 421               the request was for a server of another name
     ├── Conflict 409                the present state is in `present`
     │   ├── StaleState              compare-and-set lost
     │   ├── LeaseLost               a claim or an execution lease went to somebody else
@@ -17,6 +18,7 @@
     │   ├── KeyInUse                a request with this idempotency key is not answered yet
     │   └── PreconditionFailed 412  `If-Match` names what is no longer so
     ├── Busy 429                    `retry_after` seconds
+    ├── SignInUnavailable 503       whoever people sign in with can't be asked for its keys
     ├── DatabaseUnavailable 503     the records can't be reached or written; `committed`: no, unknown
     ├── SetupError                  settings, data folder, port: told to the operator, exit 2
     │   └── NotAllowed              this login of the database may not do that
@@ -114,6 +116,11 @@ class MethodNotAllowed(CountersignError):
     title = "Not done here"
 
 
+class WrongHost(CountersignError):
+    status = 421
+    title = "Another server was meant"
+
+
 class Conflict(CountersignError):
     status = 409
     title = "Not in this state"
@@ -151,6 +158,14 @@ class Busy(CountersignError):
     def __init__(self, detail: str, *, retry_after: int = 1, hint: str = "") -> None:
         super().__init__(detail, hint=hint, retry_after=retry_after)
         self.retry_after = retry_after
+
+
+class SignInUnavailable(CountersignError):
+    status = 503
+    title = "Signing in is not possible"
+
+    def __init__(self, detail: str, *, retry_after: int = 10, hint: str = "") -> None:
+        super().__init__(detail, hint=hint, retry_after=retry_after)
 
 
 class DatabaseUnavailable(CountersignError):

@@ -65,6 +65,8 @@ class Person(BaseModel):
     """The kinds of business task that it may open cases of; None for all."""
     token: str = ""
     """The id of that token; empty for whoever signed in elsewhere, and inside of the house."""
+    withheld: frozenset[Permission] = frozenset()
+    """What their roles carry and this way of coming in does not."""
 
     @property
     def granted(self) -> frozenset[Permission]:
@@ -76,7 +78,7 @@ class Person(BaseModel):
 
     @property
     def permissions(self) -> frozenset[Permission]:
-        return self.granted & _words(self.scopes, Permission)
+        return self.granted & _words(self.scopes, Permission) - self.withheld
 
     def enters(self, surface: Surface) -> bool:
         return surface in _words(self.scopes, Surface)
@@ -85,18 +87,26 @@ class Person(BaseModel):
 W = TypeVar("W", bound=StrEnum)
 
 
+_SCOPES: frozenset[str] = frozenset([*Permission, *Surface])
+
+
 def _words(scopes: frozenset[str] | None, sort: type[W]) -> frozenset[W]:
-    """Scopes are words of two sorts. Where there is none of a sort, it is not held to any of them."""
+    """Scopes are words of two sorts. Where there is none of a sort, it is not held to any of them.
+
+    A word that nobody knows was written by another version: what it was to allow is not known either.
+    """
     every = frozenset(sort)
+    if not (scopes or frozenset()) <= _SCOPES:
+        return frozenset()
     return frozenset(word for word in every if word in (scopes or ())) or every
 
 
 def held_to(scopes: Iterable[str] | None) -> frozenset[str] | None:
     """Scopes as somebody asks for them; None and none at all are the same. Raises `InvalidInput`."""
     asked = frozenset(scopes or ())
-    known = [*Permission, *Surface]
-    if unknown := sorted(asked - set(known)):
-        raise InvalidInput(f"'{unknown[0][:40]}' is no scope.", field="scopes", hint=f"There are: {', '.join(known)}.")
+    if unknown := sorted(asked - _SCOPES):
+        known = ", ".join([*Permission, *Surface])
+        raise InvalidInput(f"'{unknown[0][:40]}' is no scope.", field="scopes", hint=f"There are: {known}.")
     return asked or None
 
 
@@ -108,6 +118,11 @@ def require(person: Person, permission: Permission) -> None:
     """Raises `Forbidden`, naming a role that would do."""
     if may(person, permission):
         return
+    if permission in person.withheld & person.granted:
+        raise Forbidden(
+            f"{person.id} may {permission} only when they sign in with the house's issuer.",
+            hint="Come with its access token, or with a token that you made after you had signed in.",
+        )
     if permission in person.granted:
         raise Forbidden(
             f"This token may not {permission}, though {person.id} may.",

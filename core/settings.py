@@ -19,6 +19,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from core.access_settings import AuthSettings, OidcSettings, ServerSettings
 from core.errors import SetupError
 
 
@@ -77,11 +78,6 @@ class BusSettings(_Part):
     """What the subjects and streams at the broker begin with: one for each house."""
     gap_s: float = Field(default=60.0, ge=0)
     """How long an event that is ahead of others of its source waits for them."""
-
-
-class ServerSettings(_Part):
-    host: str = "127.0.0.1"
-    port: int = Field(default=8642, ge=1, le=65535)
 
 
 class EngineSettings(_Part):
@@ -171,6 +167,8 @@ class Settings(BaseSettings):
         env_prefix="COUNTERSIGN_", env_nested_delimiter="__", extra="forbid", toml_file="countersign.toml"
     )
 
+    environment: Literal["development", "production"] = "development"
+    """In production the house does not start with secrets that everybody knows, or open to a network without TLS."""
     data: Path = Path(".countersign")
     """Everything that is kept, when embedded: databases, worlds, reports, the local token."""
     policies: Path | None = None
@@ -180,6 +178,8 @@ class Settings(BaseSettings):
     model: ModelSettings = ModelSettings()
     shop: ShopSettings = ShopSettings()
     server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
+    oidc: OidcSettings = OidcSettings()
     engine: EngineSettings = EngineSettings()
     executor: ExecutorSettings = ExecutorSettings()
     budget: BudgetSettings = BudgetSettings()

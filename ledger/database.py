@@ -287,6 +287,7 @@ class Database:
                 phase.committing = True
                 session.commit()
                 self.people_epoch += "people" in ledger.__dict__
+                self.people_epoch += "people" in ledger.__dict__
                 if keyed is not None:
                     keyed.kept = True
             else:

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from core.clock import Clock
 from core.errors import InvalidInput, NotFound, SetupError
 from core.ids import new_id
-from core.people import HOME, Person
+from core.people import HOME, Person, require_kind
 from core.settings import Settings
 from engine.by_hand import ByHand
 from engine.checker import Checker
@@ -130,6 +130,7 @@ class House:
         found = self.kinds.get(kind)
         if found is None:
             raise NotFound(f"There is no kind '{kind[:60]}'.", hint=f"There are: {', '.join(self.kinds)}.")
+        require_kind(person, kind)
         try:
             request = found.intake.model_validate(dict(payload))
         except ValidationError as error:

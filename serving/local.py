@@ -46,22 +46,23 @@ def database_of(folder: Path | None, settings: Settings) -> str:
 
 
 def issue_local_token(database: Database, folder: Path, person: Person, *, shared: bool = False) -> str:
-    """A fresh token for whoever runs the server here; the one before is revoked. Roles given to them stay.
+    """A fresh token for whoever runs the server here; the one before is revoked. Roles given to them stay, and so do
+    tokens that they made for themselves.
 
     With `shared`, other servers over the same database gave tokens to the same person: only this folder's is replaced.
     """
     from ledger.tables import SYSTEM  # a client has no need of a database
+    from ledger.tokens import LOCAL
 
     def issue(ledger: Ledger) -> str:
         given = [
             row.roles for row in ledger.people.everyone() if (row.workspace, row.id) == (person.workspace, person.id)
         ]
         ledger.people.add(person.workspace, person.id, person.roles.union(*given))
-        if shared:
-            ledger.people.revoke_token(_kept(folder))
-        else:
-            ledger.people.revoke(person.id)
-        return ledger.people.new_token(person.workspace, person.id, None)
+        ledger.people.revoke_token(_kept(folder))
+        if not shared:
+            ledger.people.revoke(person.id, LOCAL)
+        return ledger.people.tokens.issue(person.workspace, person.id, None, name=LOCAL)[0]
 
     token = database.transact(SYSTEM, issue)
     write_private(folder / TOKEN, token)

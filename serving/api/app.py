@@ -11,6 +11,7 @@ from serving.api.bodies import PlainJson
 from serving.api.limits import BodyLimit
 from serving.api.routes import approvals, cases, effects, events, policies
 from serving.api.routes import house as house_routes
+from serving.auth.door import Door
 from serving.house import House
 
 ROUTERS = (
@@ -26,6 +27,7 @@ ROUTERS = (
 def make_app(house: House) -> FastAPI:
     app = routed()
     app.state.house = house
+    app.state.door = Door(house)
     return app
 
 

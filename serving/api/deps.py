@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from core.errors import Unauthenticated
 from core.people import Permission, Person, require
-from ledger.tables import SYSTEM
+from serving.auth.door import Door
 from serving.house import House
 
-_bearer = HTTPBearer(auto_error=False, description="A token of `countersign people add`.")
+_bearer = HTTPBearer(auto_error=False, description="A token of the house, or an access token of its issuer.")
+_key = APIKeyHeader(name="X-Api-Key", auto_error=False, description="The same token, for clients that send it so.")
 
 
 def the_house(request: Request) -> House:
@@ -20,15 +20,22 @@ def the_house(request: Request) -> House:
     return house
 
 
+def the_door(request: Request) -> Door:
+    door: Door = request.app.state.door
+    return door
+
+
 Rooms = Annotated[House, Depends(the_house)]
 
 
-async def caller(house: Rooms, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Person:
-    if given is None:
-        raise Unauthenticated(
-            "There is no token in the request.", hint="Send the header 'Authorization: Bearer TOKEN'."
-        )
-    return await house.database.read(SYSTEM, lambda ledger: ledger.people.who(given.credentials))
+async def caller(
+    request: Request,
+    door: Annotated[Door, Depends(the_door)],
+    _given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    _or_key: Annotated[str | None, Depends(_key)],
+) -> Person:
+    """Who asks. The two dependencies say in the OpenAPI document how a token is sent; the door reads it."""
+    return await door.admit(request.headers, request.client.host if request.client else "", request.url.path)
 
 
 Caller = Annotated[Person, Depends(caller)]
