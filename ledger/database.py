@@ -33,6 +33,7 @@ from ledger.arrivals import Arrivals
 from ledger.audit import AuditChain
 from ledger.cases import Cases
 from ledger.costs import Costs
+from ledger.desk_work import DeskWork
 from ledger.effects import Effects
 from ledger.keys import Keys
 from ledger.outbox import Outbox
@@ -86,6 +87,10 @@ class Ledger:
     @cached_property
     def reviews(self) -> Reviews:
         return Reviews(self.session, self.now)
+
+    @cached_property
+    def desk_work(self) -> DeskWork:
+        return DeskWork(self.session, self.now)
 
     @cached_property
     def timers(self) -> Timers:
@@ -201,14 +206,10 @@ class Database:
         clock: Clock | None = None,
         *,
         patience_s: float = 10.0,
-        keys: Keys | None = None,
     ) -> None:
-        """`patience_s` is how long a transaction is tried again while the database is away or others hold it.
-
-        With keys what is about people is sealed; without them it is kept in the clear.
-        """
+        """`patience_s` is how long a transaction is tried again while the database is away or others hold it."""
         self.engine = engine
-        self.keys = keys.serve(engine) if keys is not None else None
+        self.keys: Keys | None = None
         self.clock: Clock = clock or SystemClock()
         self._patience_s = patience_s
         self._inline = engine.dialect.name == "sqlite"
@@ -287,13 +288,20 @@ class Database:
                 phase.committing = True
                 session.commit()
                 self.people_epoch += "people" in ledger.__dict__
-                self.people_epoch += "people" in ledger.__dict__
                 if keyed is not None:
                     keyed.kept = True
             else:
                 session.expunge_all()  # rows stay readable after the transaction
                 session.rollback()
             return result
+
+    def use(self, masters: MasterRing) -> None:
+        """From now on what is about people is sealed; before, and without, it is kept in the clear."""
+        self.keys = Keys(masters, self._aside()).serve(self.engine)
+
+    def _aside(self) -> Engine:
+        """With a connection to spare for who holds one already."""
+        return self.engine
 
     def close(self) -> None:
         self.engine.dispose()
@@ -323,8 +331,10 @@ def sqlite_database(
             connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get('durable', True) else 'NORMAL'}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
-    masters = masters or read(beside(path.parent))
-    return Database(engine, clock, patience_s=patience_s, keys=Keys(masters, engine) if masters else None)
+    database = Database(engine, clock, patience_s=patience_s)
+    if (masters := masters or read(beside(path.parent))) is not None:
+        database.use(masters)
+    return database
 
 
 def lock_folder(folder: Path) -> IO[str]:

@@ -57,6 +57,14 @@ def sealed_columns(table: type[SQLModel]) -> frozenset[str]:
     return frozenset(column.key for column in columns if isinstance(column.type, Sealed))
 
 
+def masters_in_use(engine: Engine) -> frozenset[str]:
+    """Ids of the master keys without which something in this database can't be read."""
+    with engine.connect().execution_options(writes=False) as connection:
+        return frozenset(
+            connection.execute(select(_KEY.c.master).where(_KEY.c.destroyed_at.is_(None)).distinct()).scalars()
+        )
+
+
 class Keys:
     """Implements `columns.Openers`. Used by many threads."""
 

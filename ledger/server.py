@@ -13,7 +13,6 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from core.clock import Clock
 from core.sealing import MasterRing
 from ledger.database import Database
-from ledger.keys import Keys
 from ledger.trouble import explained
 
 _STOOD_STILL_MS = 10_000
@@ -73,6 +72,10 @@ def _counted() -> float:
 class ServerDatabase(Database):
     """A database on a server. Its pool is lent to others who keep their tables beside ours."""
 
+    def _aside(self) -> Engine:
+        """The pool has no connection to spare when all threads have one."""
+        return _engine(self.engine.url.render_as_string(hide_password=False), 1, self._patience_s)
+
     @contextmanager
     def lend(self, autocommit: bool = False) -> Iterator[Any]:
         """A psycopg connection, in a transaction that is committed at its end, or committing each statement.
@@ -109,9 +112,11 @@ def server_database(
             connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
 
     # A connection of its own: whoever asks the time may hold one of the others, and all may be held.
-    keys = Keys(masters, _engine(url, 1, patience_s)) if masters else None
     clock = clock or ServerClock(_engine(url, 1, patience_s))
-    return ServerDatabase(engine, clock, patience_s=patience_s, keys=keys)
+    database = ServerDatabase(engine, clock, patience_s=patience_s)
+    if masters is not None:
+        database.use(masters)
+    return database
 
 
 def _engine(url: str, connections: int, patience_s: float) -> Engine:

@@ -132,10 +132,14 @@ def _database(settings: Settings, within_s: float) -> Iterator[Database]:
 
         limits = "&" if "?" in url else "?"
         database: Database = server_database(
-            f"{url}{limits}connect_timeout={max(1, int(within_s))}", SystemClock(), connections=2, patience_s=0
+            f"{url}{limits}connect_timeout={max(1, int(within_s))}",
+            SystemClock(),
+            connections=2,
+            patience_s=0,
+            masters=settings.keys.masters(settings.data),
         )
     else:
-        database = sqlite_database(settings.data / LEDGER)
+        database = sqlite_database(settings.data / LEDGER, masters=settings.keys.masters(settings.data))
     try:
         yield database
     finally:

@@ -12,6 +12,7 @@ from core.errors import SetupError
 from core.settings import Settings
 from graphs.checkpoints import InlineSqliteSaver
 from ledger.database import Database, Ledger, lock_folder, sqlite_database
+from ledger.keys import masters_in_use
 from ledger.migrate import migrate, migrate_server
 from ledger.trouble import explained
 
@@ -55,6 +56,11 @@ def _in_folder(settings: Settings, clock: Clock | None) -> Iterator[Storage]:
     with lock_folder(settings.data):
         migrate(settings.data / LEDGER)
         database = sqlite_database(settings.data / LEDGER, clock, patience_s=settings.database.patience_s)
+        try:
+            _unlock(database, settings)
+        except BaseException:  # whatever it is, the file is not left open
+            database.close()
+            raise
         saver = InlineSqliteSaver.at(settings.data / CHECKPOINTS)
         saver.explained = explained
         try:
@@ -87,6 +93,7 @@ def _on_server(settings: Settings, clock: Clock | None, remembers: bool, migrate
     parts = settings.database
     database = server_database(url, clock, connections=parts.connections, patience_s=parts.patience_s)
     try:
+        _unlock(database, settings)
         saver = PooledPostgresSaver(database.lend)
         if remembers:
             saver.setup_once()
@@ -100,3 +107,11 @@ def bury_the_dead(ledger: Ledger, worker: str) -> None:
     for run in ledger.effects.orphaned(worker):
         run.lease_until = ledger.now
         ledger.session.add(run)
+
+
+def _unlock(database: Database, settings: Settings) -> None:
+    """Raises `KeyMissing` where something in it could not be read."""
+    if (masters := settings.keys.opening(settings.data, masters_in_use(database.engine))) is not None:
+        database.use(masters)
+        assert database.keys is not None
+        database.keys.ready()

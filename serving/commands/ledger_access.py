@@ -51,7 +51,8 @@ def _on_server(url: str, settings: Settings) -> Database:
     from ledger.server import driver_url, server_database
 
     migrate_server(driver_url(url), only_new=True)
-    return server_database(url, connections=2, patience_s=settings.database.patience_s)
+    masters = settings.keys.masters(settings.data)
+    return server_database(url, connections=2, patience_s=settings.database.patience_s, masters=masters)
 
 
 def _in_folder(folder: Path, create: bool, settings: Settings) -> Database:
@@ -67,4 +68,4 @@ def _in_folder(folder: Path, create: bool, settings: Settings) -> Database:
     elif not has_ledger(folder):
         raise SetupError(f"There is no data in {folder}.", hint="Choose the folder with --data or COUNTERSIGN_DATA.")
     migrate(path)
-    return sqlite_database(path, patience_s=settings.database.patience_s)
+    return sqlite_database(path, patience_s=settings.database.patience_s, masters=settings.keys.masters(folder))
