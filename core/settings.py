@@ -21,6 +21,7 @@ from pydantic_settings import (
 
 from core.access_settings import AuthSettings, OidcSettings, ServerSettings
 from core.errors import SetupError
+from core.key_settings import KeySettings
 
 
 class _Part(BaseModel):
@@ -184,6 +185,7 @@ class Settings(BaseSettings):
     executor: ExecutorSettings = ExecutorSettings()
     budget: BudgetSettings = BudgetSettings()
     retention: RetentionSettings = RetentionSettings()
+    keys: KeySettings = KeySettings()
     threads: ThreadSettings = ThreadSettings()
     graphs: dict[str, GraphSettings] = Field(default_factory=dict)
     """Plain graphs, by the name that clients call them."""
