@@ -43,7 +43,7 @@ def _columns(table: str, without: Iterable[str]) -> tuple[str, ...]:
     return tuple(column.name for column in SQLModel.metadata.tables[table].columns if column.name not in kept)
 
 
-_COMMON_INSERTS = ("trace", "audit", "audit_head", "cost", "outbox")
+_COMMON_INSERTS = ("trace", "audit", "audit_head", "cost", "outbox", "data_key")
 
 _INSERTS: Mapping[str, Sequence[str]] = {
     DESK: (
