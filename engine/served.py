@@ -62,6 +62,11 @@ class Asked:
     value: Any
     response_schema: Mapping[str, JSON] | None = None
 
+    def shown(self) -> dict[str, Any]:
+        """As clients see it."""
+        schema = {} if self.response_schema is None else {"response_schema": dict(self.response_schema)}
+        return {"id": self.id, "value": self.value, **schema}
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -80,6 +85,9 @@ class Task:
     name: str
     error: str = ""
     interrupts: Sequence[Asked] = ()
+    result: JSON = None
+    state: State | None = None
+    """Of the subgraph that it runs, where that was asked for."""
 
 
 @dataclass(frozen=True)

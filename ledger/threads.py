@@ -11,7 +11,7 @@ from sqlmodel import Session, col
 from sqlmodel import select as rows
 
 from ledger.pen import Pen
-from ledger.prepared import SCOPED, Prepared
+from ledger.prepared import Prepared
 from ledger.thread_tables import ThreadAnswerRow, ThreadEventRow, ThreadRow, ThreadRunRow, ThreadSeenRow
 
 _EVENTS: Any = ThreadEventRow.__table__  # type: ignore[attr-defined]
@@ -54,7 +54,7 @@ class Threads:
     def get(self, thread_id: str, *, lock: bool = False) -> ThreadRow | None:
         if not lock:
             return _THREAD.first(self._session, thread=thread_id)
-        return self._session.exec(rows(ThreadRow).where(ThreadRow.id == thread_id).with_for_update()).first()
+        return self._session.exec(_locked(rows(ThreadRow).where(ThreadRow.id == thread_id))).first()
 
     def of_case(self, case_id: str) -> ThreadRow | None:
         """The conversation that became this case."""
@@ -110,7 +110,7 @@ class Threads:
     def run(self, run_id: str, *, lock: bool = False) -> ThreadRunRow | None:
         if not lock:
             return _BY_ID.first(self._session, run=run_id)
-        return self._session.exec(rows(ThreadRunRow).where(ThreadRunRow.id == run_id).with_for_update()).first()
+        return self._session.exec(_locked(rows(ThreadRunRow).where(ThreadRunRow.id == run_id))).first()
 
     def runs(self, thread_id: str, *, status: str = "", limit: int = 100, offset: int = 0) -> list[ThreadRunRow]:
         """Newest first."""
@@ -123,6 +123,14 @@ class Threads:
         """Those that have not ended, in their order."""
         found = rows(ThreadRunRow).where(ThreadRunRow.thread_id == thread_id, col(ThreadRunRow.status).in_(OPEN))
         return list(self._session.exec(found.order_by(col(ThreadRunRow.number))))
+
+    def at_work(self) -> list[ThreadRunRow]:
+        return list(self._session.exec(rows(ThreadRunRow).where(ThreadRunRow.status == "running")))
+
+    def wanted(self, worker: str) -> list[ThreadRunRow]:
+        """Runs of this process that somebody wants to end."""
+        found = rows(ThreadRunRow).where(ThreadRunRow.status == "running", ThreadRunRow.worker == worker)
+        return list(self._session.exec(found.where(ThreadRunRow.wanted != "")))
 
     def backlog(self) -> int:
         """How many runs wait."""
@@ -143,8 +151,24 @@ class Threads:
     def beat(self, run_id: str, attempt: int, until: datetime) -> bool:
         """Its process is alive. False if it lost the run."""
         values = {"run": run_id, "now_attempt": attempt, "until": until}
-        connection = self._session.connection(execution_options={SCOPED: True})
-        return bool(connection.execute(_BEAT, values).rowcount == 1)
+        return bool(self._session.connection().execute(_BEAT, values).rowcount == 1)
+
+    def held(self, run_id: str, attempt: int) -> bool:
+        """Whether its process has the run still; nobody takes it before this transaction's end."""
+        found = rows(ThreadRunRow.attempt).where(ThreadRunRow.id == run_id, ThreadRunRow.status == "running")
+        return self._session.exec(found.with_for_update(read=True)).first() == attempt
+
+    def spent(self, before: datetime, limit: int) -> list[tuple[str, str, str]]:
+        """Workspace, id and graph of threads that were only for one run, which ended before then with no question."""
+        found = rows(ThreadRow.workspace, ThreadRow.id, ThreadRow.graph).where(
+            ThreadRow.workspace == ThreadRunRow.workspace,
+            ThreadRow.id == ThreadRunRow.thread_id,
+            ThreadRow.status != "interrupted",
+            col(ThreadRunRow.log_gone_at).is_(None),
+            col(ThreadRunRow.ended_at) < before,
+            col(ThreadRunRow.temporary),
+        )
+        return [tuple(row) for row in self._session.exec(found.limit(limit))]  # type: ignore[misc]
 
     def drop_run(self, run: ThreadRunRow) -> None:
         self._session.execute(delete(ThreadEventRow).where(col(ThreadEventRow.run_id) == run.id))
@@ -217,3 +241,8 @@ class Threads:
 
     def lease(self, seconds: float) -> datetime:
         return self._now + timedelta(seconds=seconds)
+
+
+def _locked(found: Any) -> Any:
+    """Until the end of the transaction, and as it is now: what was read before may be old."""
+    return found.with_for_update().execution_options(populate_existing=True)
