@@ -343,3 +343,100 @@ class UndoView(Wire):
     by: str
     """The tool that takes it back."""
     why: str
+
+
+class Batch(Wire):
+    """Cases to open together."""
+
+    cases: list[SubmitCase] = Field(min_length=1, max_length=100)
+
+
+class BatchItem(Wire):
+    """What became of one: the case, or the problem."""
+
+    status: int
+    """201 for a new case, 200 for one that the same key had opened, else the problem's."""
+    case: CaseSummary | None = None
+    problem: Problem | None = None
+
+
+class BatchDone(Wire):
+    """One item for each case of the batch, in its order."""
+
+    items: list[BatchItem]
+    refused: int
+
+
+class AuditEntry(Wire):
+    """One link of the audit chain."""
+
+    seq: int
+    at: str
+    """As it was hashed."""
+    type: str
+    case_id: str
+    body: JSON
+    text: str
+    """The body as it was hashed."""
+    prev: str
+    hash: str
+
+
+class AuditVerdict(Wire):
+    """Whether the chain holds, as far as it was gone through."""
+
+    workspace: str
+    entries: int
+    """How many hold, from the first."""
+    holds: bool
+    broken_at: int | None
+    why: str
+
+
+class KpiWhy(Wire):
+    rule: str
+    reason: str
+    cases: int
+
+
+class KpiWaiting(Wire):
+    """Cases that wait for the same people."""
+
+    groups: str
+    cases: int
+    due_at: datetime
+    why: list[KpiWhy]
+
+
+class KpiCost(Wire):
+    component: str
+    closed: Money
+    unfinished: Money
+
+
+class KpiSpread(Wire):
+    """Durations in seconds, each one that was measured; zero where there is none."""
+
+    p50: float
+    p95: float
+    most: float
+
+
+class Kpis(Wire):
+    """Key figures of the cases that were opened in a window."""
+
+    since: datetime | None
+    until: datetime | None
+    at: datetime
+    """When they were taken."""
+    cases: int
+    by_status: dict[str, int]
+    outcomes: dict[str, int]
+    unattended: dict[str, int]
+    """Outcomes of cases in which no person decided anything."""
+    waiting: list[KpiWaiting]
+    costs: list[KpiCost]
+    cycle: KpiSpread
+    """From request to closed."""
+    queued: KpiSpread
+    """From request to the first plan."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from core.errors import Busy, Conflict, InvalidInput
+from core.errors import Busy, Conflict, InvalidInput, PreconditionFailed
 from core.people import Permission, Person, require
 from core.states import FINISHED, CaseStatus, Desired
 from engine import incidents
@@ -94,19 +94,32 @@ class Intake:
             await self._ring(person.workspace, case_id)
         return taken
 
-    async def want(self, person: Person, case_id: str, desired: Desired) -> CaseRow:
-        """Pause, resume or cancel. It takes hold before the next effect, at the latest."""
-        return await self._want(person, case_id, desired)
+    async def want(
+        self, person: Person, case_id: str, desired: Desired, versions: frozenset[int] | None = None
+    ) -> CaseRow:
+        """Pause, resume or cancel. It takes hold before the next effect, at the latest.
 
-    async def retry(self, person: Person, case_id: str) -> CaseRow:
+        Raises `PreconditionFailed` where the case is at none of `versions`; None is any.
+        """
+        return await self._want(person, case_id, desired, versions)
+
+    async def retry(self, person: Person, case_id: str, versions: frozenset[int] | None = None) -> CaseRow:
         """Tries a case again that failed, or that waits until something outside is back. Raises `Conflict`."""
-        return await self._want(person, case_id, Desired.RUN, again=True)
+        return await self._want(person, case_id, Desired.RUN, versions, again=True)
 
-    async def _want(self, person: Person, case_id: str, desired: Desired, *, again: bool = False) -> CaseRow:
+    async def _want(
+        self, person: Person, case_id: str, desired: Desired, versions: frozenset[int] | None, *, again: bool = False
+    ) -> CaseRow:
         require(person, Permission.OPERATE)
 
         def ask(ledger: Ledger) -> CaseRow:
             case = ledger.cases.get(case_id, lock=True)
+            if versions is not None and case.version not in versions:
+                raise PreconditionFailed(
+                    "The case has changed since you looked at it.",
+                    hint="Look at it again, and send its new ETag.",
+                    present=str(case.status),
+                )
             delayed = case.status == CaseStatus.PAUSED and case.desired == Desired.RUN
             if again and case.status != CaseStatus.FAILED and not delayed:
                 raise Conflict(
@@ -118,7 +131,9 @@ class Intake:
                 raise Conflict(f"The case is {case.status}.", hint="Nothing is left to do.", present=str(case.status))
             if desired is Desired.RUN and case.status == CaseStatus.FAILED:
                 incidents.withdraw_recovery(ledger, case)
-            case.desired = desired
+            if case.desired != desired:
+                case.desired = desired
+                case.version += 1  # whoever looked before has not seen this
             was = CaseStatus(case.status)
             if desired is Desired.RUN and was in (CaseStatus.PAUSED, CaseStatus.FAILED):
                 ledger.cases.move(case, CaseStatus.OPEN)

@@ -193,7 +193,14 @@ class Cases:
             self._session.expunge_all()
 
     def find(
-        self, *, status: Sequence[str] = (), kind: str = "", before: str = "", opened_by: str = "", limit: int = 50
+        self,
+        *,
+        status: Sequence[str] = (),
+        kind: str = "",
+        subject: str = "",
+        before: str = "",
+        opened_by: str = "",
+        limit: int = 50,
     ) -> list[CaseRow]:
         """Newest first; `before` is the id of the last case seen (ids sort by birth)."""
         found = select(CaseRow)
@@ -201,6 +208,8 @@ class Cases:
             found = found.where(col(CaseRow.status).in_(status))
         if kind:
             found = found.where(CaseRow.kind == kind)
+        if subject:
+            found = found.where(CaseRow.subject == subject)
         if opened_by:
             found = found.where(CaseRow.opened_by == opened_by)
         if before:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from pydantic import BaseModel
-from sqlalchemy import func
+from sqlalchemy import ColumnElement, func
 from sqlmodel import Session, col, select
 
 from core.money import Money
@@ -95,39 +95,48 @@ class Figures(BaseModel):
         return sum(each.cases for each in self.waiting)
 
 
-def figures(session: Session) -> Figures:
-    """Over all cases of the session's workspace, without copies of cases."""
+def figures(session: Session, since: datetime | None = None, until: datetime | None = None) -> Figures:
+    """Over all cases of the session's workspace, without copies of cases; or over those opened in a window."""
+    counts = _counts(since, until)
     found = select(CaseRow.id, CaseRow.status, CaseRow.outcome, CaseRow.opened_at)
-    cases = list(session.exec(found.where(col(CaseRow.simulated).is_(False))))
+    cases = list(session.exec(found.where(*counts)))
     decided = set(session.exec(select(ReviewRow.case_id).join(VoteRow, col(VoteRow.review_id) == col(ReviewRow.id))))
     closed = [(case, outcome) for case, status, outcome, _ in cases if status == CaseStatus.CLOSED]
-    ended = select(CaseRow.opened_at, CaseRow.closed_at).where(
-        CaseRow.status == CaseStatus.CLOSED, col(CaseRow.simulated).is_(False)
-    )
+    ended = select(CaseRow.opened_at, CaseRow.closed_at).where(CaseRow.status == CaseStatus.CLOSED, *counts)
     cycle = [(then - opened).total_seconds() for opened, then in session.exec(ended) if then is not None]
     return Figures(
         cases=len(cases),
         by_status=_counted(status for _, status, _, _ in cases),
         outcomes=_counted(outcome for _, outcome in closed),
         unattended=_counted(outcome for case, outcome in closed if case not in decided),
-        waiting=_waiting(session),
-        costs=_costs(session, {case for case, _ in closed}),
+        waiting=_waiting(session, counts),
+        costs=_costs(session, {case for case, _ in closed}, {case for case, _, _, _ in cases}),
         cycle=Spread.of(cycle),
         queued=_queued(session, {case: opened for case, _, _, opened in cases}),
         cycle_s=sorted(cycle),
     )
 
 
+def _counts(since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
+    """Which cases do."""
+    found: list[ColumnElement[bool]] = [col(CaseRow.simulated).is_(False)]
+    if since is not None:
+        found.append(col(CaseRow.opened_at) >= since)
+    if until is not None:
+        found.append(col(CaseRow.opened_at) < until)
+    return found
+
+
 def _counted(words: Iterable[object]) -> dict[str, int]:
     return dict(Counter(str(word) for word in words).most_common())
 
 
-def _waiting(session: Session) -> list[Waiting]:
+def _waiting(session: Session, counts: list[ColumnElement[bool]]) -> list[Waiting]:
     """Each case once, by the first of its open questions."""
     found = (
         select(ReviewRow)
         .join(CaseRow, col(CaseRow.id) == col(ReviewRow.case_id))
-        .where(ReviewRow.status == ReviewStatus.OPEN, col(CaseRow.simulated).is_(False))
+        .where(ReviewRow.status == ReviewStatus.OPEN, *counts)
         .order_by(col(ReviewRow.id))
     )
     first: dict[str, ReviewRow] = {}
@@ -169,13 +178,14 @@ def _rules(session: Session) -> dict[str, set[tuple[str, str]]]:
     }
 
 
-def _costs(session: Session, closed: set[str]) -> list[CostLine]:
+def _costs(session: Session, closed: set[str], counted: set[str]) -> list[CostLine]:
     found = select(CostRow.component, CostRow.currency, CostRow.case_id, func.sum(CostRow.amount_minor))
     sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
     for component, currency, case, minor in session.exec(
         found.group_by(CostRow.component, CostRow.currency, CostRow.case_id)
     ):
-        sums[component, currency][case not in closed] += int(minor)
+        if case in counted:
+            sums[component, currency][case not in closed] += int(minor)
     return [
         CostLine(
             component=component,

@@ -9,10 +9,12 @@ from fastapi import FastAPI
 from serving.api import contract, errors
 from serving.api.bodies import PlainJson
 from serving.api.limits import BodyLimit
-from serving.api.routes import approvals, cases, effects, events, policies
+from serving.api.routes import approvals, audit, cases, chat, effects, events, kpis, policies, traces
 from serving.api.routes import house as house_routes
 from serving.auth.door import Door
+from serving.chat.errors import OpenAiErrors
 from serving.house import House
+from serving.mcp import door as mcp_door
 
 ROUTERS = (
     house_routes.router,
@@ -21,6 +23,11 @@ ROUTERS = (
     approvals.router,
     events.router,
     policies.router,
+    audit.router,
+    kpis.router,
+    traces.router,
+    mcp_door.router,
+    chat.router,
 )
 
 
@@ -42,6 +49,7 @@ def routed() -> FastAPI:
     )
     app.add_middleware(PlainJson)
     app.add_middleware(BodyLimit)  # added last, it is the first to see a request
+    app.add_middleware(OpenAiErrors)
     errors.install(app)
     contract.install(app)
     for router in ROUTERS:

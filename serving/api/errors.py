@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from core.errors import (
     CountersignError,
@@ -59,7 +60,7 @@ def install(app: FastAPI) -> None:
         if error.status_code == 404:
             return problem(NotFound("There is nothing at this address.", hint="GET /openapi.json lists the routes."))
         if error.status_code == 405:
-            allowed = (error.headers or {}).get("Allow", "")
+            allowed = ", ".join(_methods(request))
             answer = problem(MethodNotAllowed(f"{request.method[:20]} is not done here.", hint=f"There is: {allowed}."))
             answer.headers["Allow"] = allowed
             return answer
@@ -73,3 +74,13 @@ def install(app: FastAPI) -> None:
         return problem(
             CountersignError("Something broke here.", hint="It was logged. Try again, or tell the operator.")
         )
+
+
+def _methods(request: Request) -> list[str]:
+    """All that are done at this address, whichever routes do them."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found)

@@ -82,7 +82,7 @@ class KeyedRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         own = any(field.alias == "Idempotency-Key" for field in self.dependant.header_params)
-        self.keyed = bool(_WRITES & set(self.methods)) and not own
+        self.keyed = bool(_WRITES & set(self.methods or ())) and not own
         given = list(options.get("dependencies") or [])
         if self.keyed and all(each.dependency is not once for each in given):
             super().__init__(path, endpoint, **{**options, "dependencies": [*given, Depends(once)]})

@@ -68,7 +68,7 @@ async def test_who_may_not_is_told_the_role_that_is_missing(live: Live) -> None:
         ("GET", "/cases/case_nope/trace", 404),
         ("GET", "/cases/case_nope/events", 404),
         ("POST", "/cases/case_nope/pause", 404),
-        ("POST", "/cases/case_nope/explode", 422),
+        ("POST", "/cases/case_nope/explode", 404),
         ("GET", "/approvals/rev_nope", 404),
         ("POST", "/approvals/rev_nope/claim", 404),
         ("GET", "/approvals?after=yesterday", 422),
@@ -234,11 +234,11 @@ async def test_lists_come_in_pages(live: Live) -> None:
     for _ in range(3):
         await live.waiting(await live.dear())
     async with live.as_("vera") as http:
-        cases, before = [], ""
+        cases, after = [], ""
         while True:
-            page = (await http.get("/cases", params={"status": "waiting", "limit": 2, "before": before})).json()
+            page = (await http.get("/cases", params={"status": "waiting", "limit": 2, "after": after})).json()
             cases += [each["id"] for each in page["items"]]
-            if not (before := page["next"]):
+            if not (after := page["next"]):
                 break
         assert cases == sorted(set(cases), reverse=True)
         assert len(cases) >= 3

@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 from sse_starlette import EventSourceResponse
 
-from core.errors import NotFound
+from core.errors import CountersignError, NotFound
+from core.ids import digest
 from core.people import Permission, Person, may, require
-from core.states import Desired
-from core.wire import CaseDetail, CaseSummary, CheckpointDetail, Checkpoints, Fork, Page, SubmitCase, TraceEntry
+from core.states import CaseStatus, Desired
+from core.wire import (
+    Batch,
+    BatchDone,
+    BatchItem,
+    CaseDetail,
+    CaseSummary,
+    CheckpointDetail,
+    Checkpoints,
+    Fork,
+    Page,
+    Problem,
+    SubmitCase,
+    TraceEntry,
+)
 from engine.housekeeping import since_when
 from ledger.database import Ledger
 from ledger.tables import CaseRow
 from serving.api.deps import Caller, RequestKey, Rooms
+from serving.api.etags import UNCHANGED, IfMatch, IfNoneMatch, tagged, versions
 from serving.api.keyed import KeyedRoute
+from serving.api.pages import After, AfterId, Limit, following
 from serving.api.sse import follow
 from serving.api.views import case_detail, case_summary, trace_entry
+from serving.house import House
 
 router = APIRouter(prefix="/api/v1/cases", tags=["cases"], route_class=KeyedRoute)
 
@@ -34,10 +51,14 @@ def _readable(ledger: Ledger, person: Person, case_id: str) -> CaseRow:
     return case
 
 
-_WANTS = {"pause": Desired.PAUSE, "resume": Desired.RUN, "cancel": Desired.CANCEL}
-
-
-@router.post("", status_code=201)
+@router.post(
+    "",
+    status_code=201,
+    responses={
+        200: {"description": "The same key had opened it.", "model": CaseDetail},
+        202: {"description": "It has not settled within the time.", "model": CaseDetail},
+    },
+)
 async def submit(
     house: Rooms,
     person: Caller,
@@ -63,31 +84,62 @@ async def submit(
     )
 
 
+@router.post("/batch")
+async def batch(house: Rooms, person: Caller, body: Batch, key: RequestKey = None) -> BatchDone:
+    """Opens up to 100 cases, each for itself: one that is refused holds up no other. The same key again opens none."""
+    items = [await _open(house, person, one, _key_of(key, number)) for number, one in enumerate(body.cases)]
+    return BatchDone(items=items, refused=sum(item.problem is not None for item in items))
+
+
+async def _open(house: House, person: Person, one: SubmitCase, key: str | None) -> BatchItem:
+    try:
+        case, new = await house.submit(person, one.kind, one.payload, key, one.priority)
+    except CountersignError as error:
+        return BatchItem(status=error.status, problem=Problem.model_validate(error.problem()))
+    return BatchItem(status=201 if new else 200, case=await _summary(house, person, case.id))
+
+
+def _key_of(key: str | None, number: int) -> str | None:
+    return None if key is None else f"batch:{digest(key)[:40]}:{number}"
+
+
 @router.get("")
 async def listing(
     house: Rooms,
     person: Caller,
-    status: Annotated[list[str] | None, Query()] = None,
-    kind: str = "",
-    before: str = "",
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    status: Annotated[list[CaseStatus] | None, Query()] = None,
+    kind: Annotated[str, Query(max_length=64)] = "",
+    subject: Annotated[str, Query(max_length=200, description="Who the case is about.")] = "",
+    after: AfterId = "",
+    limit: Limit = 50,
 ) -> Page[CaseSummary]:
-    """Newest first."""
+    """Newest first. Whoever may not read all sees those that they opened."""
 
     def read(ledger: Ledger) -> Page[CaseSummary]:
         opened_by = "" if may(person, Permission.READ) else person.id
-        rows = ledger.cases.find(status=status or (), kind=kind, before=before, opened_by=opened_by, limit=limit)
+        rows = ledger.cases.find(
+            status=[str(each) for each in status or ()],
+            kind=kind,
+            subject=subject,
+            before=after,
+            opened_by=opened_by,
+            limit=limit,
+        )
         items = [case_summary(ledger, row) for row in rows]
-        return Page[CaseSummary](items=items, next=rows[-1].id if len(rows) == limit else "")
+        return Page[CaseSummary](items=items, next=following(rows[-1].id if rows else "", len(rows), limit))
 
     return await house.database.read(person.workspace, read)
 
 
-@router.get("/{case_id}")
-async def one(house: Rooms, person: Caller, case_id: str) -> CaseDetail:
-    return await house.database.read(
-        person.workspace, lambda ledger: case_detail(house, ledger, _readable(ledger, person, case_id))
-    )
+@router.get("/{case_id}", response_model=CaseDetail, responses=UNCHANGED)
+async def one(house: Rooms, person: Caller, case_id: str, if_none_match: IfNoneMatch = None) -> Response:
+    """With its plan, actions, approvals and costs."""
+
+    def read(ledger: Ledger) -> tuple[CaseDetail, int]:
+        case = _readable(ledger, person, case_id)
+        return case_detail(house, ledger, case), case.version
+
+    return tagged(*await house.database.read(person.workspace, read), if_none_match)
 
 
 @router.get("/{case_id}/trace")
@@ -95,16 +147,16 @@ async def trace(
     house: Rooms,
     person: Caller,
     case_id: str,
-    after: Annotated[int, Query(ge=0)] = 0,
-    limit: Annotated[int, Query(ge=1, le=500)] = 200,
+    after: After = 0,
+    limit: Limit = 200,
 ) -> Page[TraceEntry]:
     """The case's event log, oldest first."""
 
     def read(ledger: Ledger) -> Page[TraceEntry]:
         _readable(ledger, person, case_id)
         rows = ledger.trace.of_case(case_id, after, limit)
-        last = str(rows[-1].seq) if len(rows) == limit else ""
-        return Page[TraceEntry](items=[trace_entry(row) for row in rows], next=last)
+        items = [trace_entry(row) for row in rows]
+        return Page[TraceEntry](items=items, next=following(items[-1].seq if items else "", len(rows), limit))
 
     return await house.database.read(person.workspace, read)
 
@@ -144,19 +196,38 @@ async def fork(house: Rooms, person: Caller, case_id: str, body: Fork, response:
     """A copy that goes on from a step of this case. Its effects are simulated, its approvals approve nothing else."""
     copy = await house.forks.fork(person, case_id, body.checkpoint)
     response.headers["Location"] = f"/api/v1/cases/{copy.id}"
-    return await house.database.read(person.workspace, lambda ledger: case_summary(ledger, ledger.cases.get(copy.id)))
+    return await _summary(house, person, copy.id)
 
 
 @router.post("/{case_id}/retry")
-async def retry(house: Rooms, person: Caller, case_id: str) -> CaseSummary:
+async def retry(house: Rooms, person: Caller, case_id: str, if_match: IfMatch = None) -> CaseSummary:
     """Tries a case again that failed, or that waits for something outside."""
-    case = await house.intake.retry(person, case_id)
-    return await house.database.read(person.workspace, lambda ledger: case_summary(ledger, ledger.cases.get(case.id)))
+    case = await house.intake.retry(person, case_id, versions(if_match))
+    return await _summary(house, person, case.id)
 
 
-@router.post("/{case_id}/{what}")
-async def want(house: Rooms, person: Caller, case_id: str, what: Literal["pause", "resume", "cancel"]) -> CaseSummary:
-    """Takes hold before the next effect, at the latest."""
-    require(person, Permission.OPERATE)
-    case = await house.intake.want(person, case_id, _WANTS[what])
-    return await house.database.read(person.workspace, lambda ledger: case_summary(ledger, ledger.cases.get(case.id)))
+@router.post("/{case_id}/pause")
+async def pause(house: Rooms, person: Caller, case_id: str, if_match: IfMatch = None) -> CaseSummary:
+    """Stops it before its next effect, at the latest."""
+    return await _want(house, person, case_id, Desired.PAUSE, if_match)
+
+
+@router.post("/{case_id}/resume")
+async def resume(house: Rooms, person: Caller, case_id: str, if_match: IfMatch = None) -> CaseSummary:
+    """Lets a case go on that was paused."""
+    return await _want(house, person, case_id, Desired.RUN, if_match)
+
+
+@router.post("/{case_id}/cancel")
+async def cancel(house: Rooms, person: Caller, case_id: str, if_match: IfMatch = None) -> CaseSummary:
+    """Ends it before its next effect, at the latest. What it did stays done, until it is taken back."""
+    return await _want(house, person, case_id, Desired.CANCEL, if_match)
+
+
+async def _want(house: Rooms, person: Caller, case_id: str, desired: Desired, if_match: str | None) -> CaseSummary:
+    case = await house.intake.want(person, case_id, desired, versions(if_match))
+    return await _summary(house, person, case.id)
+
+
+async def _summary(house: Rooms, person: Caller, case_id: str) -> CaseSummary:
+    return await house.database.read(person.workspace, lambda ledger: case_summary(ledger, ledger.cases.get(case_id)))
