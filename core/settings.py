@@ -22,6 +22,7 @@ from pydantic_settings import (
 from core.access_settings import AuthSettings, OidcSettings, ServerSettings
 from core.errors import SetupError
 from core.key_settings import KeySettings
+from core.mcp_settings import McpSettings
 
 
 class _Part(BaseModel):
@@ -163,6 +164,15 @@ class BudgetSettings(_Part):
     money_minor: int = Field(default=500_000, ge=0)
 
 
+class ChatSettings(_Part):
+    """The chat: how long an answer may take."""
+
+    settle_s: float = Field(default=60.0, gt=0, le=600)
+    """How long an answer waits for the house's own work; after that it says that the case is being worked on."""
+    wait_s: float = Field(default=10.0, ge=0, le=600)
+    """How long a stream stays open for people's decision, after it told that they have to look."""
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="COUNTERSIGN_", env_nested_delimiter="__", extra="forbid", toml_file="countersign.toml"
@@ -185,6 +195,8 @@ class Settings(BaseSettings):
     executor: ExecutorSettings = ExecutorSettings()
     budget: BudgetSettings = BudgetSettings()
     retention: RetentionSettings = RetentionSettings()
+    mcp: McpSettings = McpSettings()
+    chat: ChatSettings = ChatSettings()
     keys: KeySettings = KeySettings()
     threads: ThreadSettings = ThreadSettings()
     graphs: dict[str, GraphSettings] = Field(default_factory=dict)

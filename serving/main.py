@@ -20,6 +20,7 @@ from core.settings import Settings, load_settings
 from serving.api.app import make_app
 from serving.house import House, Role, open_house, owner
 from serving.local import ADDRESS, issue_local_token, write_private
+from serving.mcp import door as mcp_door
 
 
 @contextmanager
@@ -44,7 +45,8 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 @asynccontextmanager
 async def serving(house: House, sock: socket.socket) -> AsyncIterator[str]:
     """Serves the API of a house on a bound socket. Yields its address."""
-    config = uvicorn.Config(make_app(house), log_level="warning", lifespan="off", access_log=False)
+    app = make_app(house)
+    config = uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False)
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     task = asyncio.create_task(server._serve([sock]))
@@ -52,7 +54,8 @@ async def serving(house: House, sock: socket.socket) -> AsyncIterator[str]:
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     write_private(house.settings.data / ADDRESS, address)
     try:
-        yield address
+        async with mcp_door.opened(app):
+            yield address
     finally:
         server.should_exit = True
         server.force_exit = True  # open event streams are resumable: their readers come back
