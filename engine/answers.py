@@ -65,7 +65,7 @@ class Answer:
     action: str = ""
     """The name of the edited action; empty where the client left it as it was."""
     args: Mapping[str, JSON] = field(default_factory=dict)
-    """The edited arguments, all of them."""
+    """The edited arguments, all of them. An approval may repeat those that it means."""
     seen: str = ""
     reason_code: str = ""
 
@@ -136,6 +136,14 @@ def _read(question: str, says: Says, given: Mapping[str, Any], where: str) -> An
                 )
     elif isinstance(older, str):
         message = message or _bounded(older, f"{where}.args")
+    elif says is Says.APPROVE:
+        match older:
+            case {"action": str(action), "args": dict(args)}:
+                pass
+            case None:
+                pass
+            case _:
+                raise InvalidInput("What is approved can't be read.", field=f"{where}.args", hint="Send args: null.")
     if says is Says.RESPOND and not message:
         raise InvalidInput("A response without words says nothing.", field=f"{where}.message", hint="Write some.")
     return Answer(

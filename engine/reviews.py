@@ -181,6 +181,11 @@ class ReviewDesk:
 
         return vote
 
+    async def voted(self, workspace: str, case_id: str) -> None:
+        """After a transaction that had votes in it."""
+        self._stream.publish()
+        await self._ring(workspace, case_id)
+
     async def _answered(self, person: Person, review_id: str, decision: Decision, request_key: str) -> Decided | None:
         """What came of the vote that this request cast before, if it did. Raises `KeyReused`."""
 

@@ -70,7 +70,7 @@ def take(ledger: Ledger, case: CaseRow, words: Words, by: str) -> Taken:
         raise Busy("Too much was written in this case.", retry_after=3600, hint="Wait for an answer.")
     ledger.cases.post(case, source="customer", event_id=name, event=WROTE, payload={"text": words.text, "by": by})
     ended = overtake(ledger, case)
-    body = {"by": by, "superseded": ended}
+    body = {"by": by, "message": words.key, "superseded": ended}
     told = hashlib.sha256(words.text.encode()).hexdigest()
     ledger.audit.append(WROTE, {**body, "sha256": told}, case_id=case.id)
     ledger.trace.add(case.id, WROTE, {**body, "text": words.text})

@@ -121,7 +121,10 @@ def test_a_resume_that_says_nothing_is_refused() -> None:
     ("said", "meant"),
     [
         ({"type": "accept", "args": None}, Answer(ONE, Says.APPROVE)),
-        ({"type": "accept", "args": {"action": "x", "args": {}}}, Answer(ONE, Says.APPROVE)),
+        (
+            {"type": "accept", "args": {"action": "x", "args": {"n": 1}}},
+            Answer(ONE, Says.APPROVE, action="x", args={"n": 1}),
+        ),
         ([{"type": "accept"}], Answer(ONE, Says.APPROVE)),
         ({"decisions": [{"type": "approve"}]}, Answer(ONE, Says.APPROVE)),
         ([{"decisions": [{"type": "approve", "seen": "ab"}]}], Answer(ONE, Says.APPROVE, seen="ab")),
@@ -161,6 +164,7 @@ def test_each_shape_says_what_it_means(said: Any, meant: Answer) -> None:
         ({"decisions": []}, "command.resume"),
         ({"decisions": [{"type": "yes"}]}, "command.resume.decisions.0.type"),
         ({"decisions": [{"type": "approve"}], "and": 1}, "command.resume"),
+        ({"type": "accept", "args": 7}, "command.resume.args"),
         ({"type": "edit"}, "command.resume.edited_action"),
         ({"type": "edit", "edited_action": {"name": "pay"}}, "command.resume.edited_action"),
         ({"type": "edit", "args": {"action": 7, "args": {}}}, "command.resume.edited_action"),
