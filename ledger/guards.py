@@ -24,13 +24,14 @@ TRIGGERS: Mapping[str, str] = {
 def install(connection: Connection) -> None:
     """Puts the guard on runs and reviews. It is not there yet.
 
-    Before version 0004 a run took nothing back, and no case was a copy: what the guard says fits the columns.
+    Before version 0004 a run took nothing back, and no case was a copy; before version 0007 nobody passed a question
+    on or took back what was decided. What the guard says fits the columns.
     """
-    takes_back = "compensates" in {each["name"] for each in inspect(connection).get_columns("run")}
+    takes_back, desk_work = _has(connection, "run", "compensates"), _has(connection, "review", "undo_until")
     if connection.dialect.name == "sqlite":
-        _execute(connection, *guards_sqlite.VIEWS.values(), *guards_sqlite.triggers(takes_back))
+        _execute(connection, *guards_sqlite.views(desk_work), *guards_sqlite.triggers(takes_back, desk_work))
     else:
-        made = guards_postgres.functions(_schema(connection), takes_back)
+        made = guards_postgres.functions(_schema(connection), takes_back, desk_work)
         _execute(connection, *made, *guards_postgres.TRIGGERS)
 
 
@@ -59,6 +60,10 @@ def forget_append_only(connection: Connection) -> None:
     """After the last of those tables was dropped, with its triggers."""
     if connection.dialect.name != "sqlite":
         _execute(connection, f"DROP FUNCTION IF EXISTS {guards_postgres.KEEPER}()")
+
+
+def _has(connection: Connection, table: str, column: str) -> bool:
+    return column in {each["name"] for each in inspect(connection).get_columns(table)}
 
 
 def _schema(connection: Connection) -> str:

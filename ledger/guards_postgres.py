@@ -92,6 +92,12 @@ _GOES_ON_OR_BACK = (
     + "    END IF;\n"
 )
 
+_PASSED_ON = """AND NOT EXISTS (SELECT 1 FROM escalation AS e
+            WHERE e.action_id = NEW.action_id AND e.person = v.person AND e.undone_at IS NULL)"""
+"""Nobody who gave the question to others."""
+
+_NOT_TAKEN_BACK = _refuse("run", "whoever approved it may still take that back", "asked.undo_until > NEW.started_at")
+
 _LET = (
     "    SELECT * INTO decided FROM decision WHERE action_id = NEW.action_id ORDER BY id DESC LIMIT 1;\n"
     + _refuse(
@@ -119,6 +125,7 @@ _LET = (
         "somebody refused it",
         "EXISTS (SELECT 1 FROM vote WHERE review_id = asked.id AND choice <> 'approve')",
     )
+    + _NOT_TAKEN_BACK
     + """    WITH took_over AS (  -- what the review says of who was late
         SELECT e->'stands_for'->>0 AS first, e->>'group' AS of_group, e->>'role' AS of_role
         FROM json_array_elements(asked.reviewers) AS e
@@ -145,6 +152,9 @@ _LET = (
         AND NOT EXISTS (
             SELECT 1 FROM json_each(proposed.args) AS a(name, of)
             WHERE json_typeof(a.of) = 'string' AND a.of #>> '{}' = v.person)
+        """
+    + _PASSED_ON
+    + """
     )
     SELECT
         NOT EXISTS (SELECT 1 FROM seat) OR EXISTS (
@@ -195,7 +205,8 @@ _REVIEW_UPDATE = (
     + _refuse(
         "review",
         "it was decided",
-        "NEW.status <> OLD.status AND NOT (OLD.status = 'approved' AND NEW.status = 'superseded')",
+        "NEW.status <> OLD.status AND NOT (OLD.status IN ('approved', 'rejected', 'responded')\n"
+        "        AND NEW.status = 'superseded')",
     )
     + _refuse(
         "review",
@@ -221,15 +232,23 @@ FUNCTIONS = {
 """Bodies of the trigger functions, each of which has the name of its trigger."""
 
 
-_EARLIER = FUNCTIONS | {"run_guard_insert": _BEGINS + _GOES_ON + _LET, "run_guard_update": _run_update(())}
+_FIRST = FUNCTIONS | {"run_guard_insert": _BEGINS + _GOES_ON + _LET, "run_guard_update": _run_update(())}
 
 
-def functions(schema: str, takes_back: bool) -> list[str]:
-    """Makes the functions, over the tables of this schema. `takes_back`: whether a run says what it takes back."""
+def _before_desk_work(body: str) -> str:
+    ends = "IN ('approved', 'rejected', 'responded')\n       "
+    return body.replace(_PASSED_ON, "").replace(_NOT_TAKEN_BACK, "").replace(ends, "= 'approved'")
+
+
+def functions(schema: str, takes_back: bool, desk_work: bool) -> list[str]:
+    """Makes the functions, over the tables of this schema. `takes_back`: whether a run says what it takes back.
+
+    `desk_work`: whether a question can be passed on, and what was decided taken back.
+    """
     return [
         f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql "
-        f'SET search_path = "{schema}", pg_temp AS $guard${body}\n$guard$'
-        for name, body in (FUNCTIONS if takes_back else _EARLIER).items()
+        f'SET search_path = "{schema}", pg_temp AS $guard${body if desk_work else _before_desk_work(body)}\n$guard$'
+        for name, body in (FUNCTIONS if takes_back else _FIRST).items()
     ]
 
 

@@ -17,11 +17,15 @@ def _took_over(late: str) -> str:
             AND json_extract(e.value, '$.role') = json_extract(s.value, '$.{late}.role'))"""
 
 
+_PASSED_ON = """AND NOT EXISTS (SELECT 1 FROM escalation AS e
+            WHERE e.action_id = r.action_id AND e.person = v.person AND e.undone_at IS NULL)"""
+"""Nobody who gave the question to others."""
+
 VIEWS = {
     # The approval that counts for an action: the last one.
     "run_approval": """CREATE VIEW run_approval AS
         SELECT r.action_id, r.id AS review_id, r.reviewers, r.due_at, r.decided_at, a.workspace, a.proposer,
-        a.args, c.opened_by
+        a.args, c.opened_by, r.undo_until
         FROM review AS r
         JOIN action AS a ON a.id = r.action_id AND a.workspace = r.workspace AND a.case_id = r.case_id
         JOIN "case" AS c ON c.id = a.case_id
@@ -49,8 +53,17 @@ VIEWS = {
         CROSS JOIN json_each(p.roles) AS has ON has.value = had.value
         WHERE v.action_id = r.action_id AND v.workspace = r.workspace AND v.choice = 'approve' AND v.at <= r.due_at
         AND v.person <> r.proposer AND v.person <> r.opened_by AND p.active
-        AND NOT EXISTS (SELECT 1 FROM json_each(r.args) AS a WHERE a.type = 'text' AND a.value = v.person)""",
+        AND NOT EXISTS (SELECT 1 FROM json_each(r.args) AS a WHERE a.type = 'text' AND a.value = v.person)
+        """
+    + _PASSED_ON,
 }
+
+
+def views(desk_work: bool) -> list[str]:
+    """Makes them. `desk_work`: whether a question can be passed on, and what was decided taken back."""
+    return [
+        each if desk_work else each.replace(_PASSED_ON, "").replace(", r.undo_until", "") for each in VIEWS.values()
+    ]
 
 
 def _refuse(table: str, why: str, condition: str) -> str:
@@ -167,6 +180,13 @@ _LET = (
     )
 )
 
+_NOT_TAKEN_BACK = _refuse(
+    "run",
+    "whoever approved it may still take that back",
+    "NEW.gated AND EXISTS (SELECT 1 FROM run_approval AS r WHERE r.action_id = NEW.action_id "
+    "AND r.undo_until > NEW.started_at)",
+)
+
 _RESERVED = (
     "action_id",
     "workspace",
@@ -193,17 +213,34 @@ def _trigger(table: str, change: str, body: str) -> str:
     return f"CREATE TRIGGER {table}_guard_{change.lower()} BEFORE {change} ON {table} BEGIN\n{body}END"
 
 
-def triggers(takes_back: bool) -> tuple[str, ...]:
-    """Makes them. `takes_back`: whether a run says what it takes back, and whether its case is a copy."""
+def triggers(takes_back: bool, desk_work: bool) -> tuple[str, ...]:
+    """Makes them. `takes_back`: whether a run says what it takes back, and whether its case is a copy.
+
+    `desk_work`: whether a question can be passed on, and what was decided taken back.
+    """
     reserved = (*_RESERVED, "compensates", "simulated") if takes_back else _RESERVED
+    let = _LET + (_NOT_TAKEN_BACK if desk_work else "")
+    ends = "'approved', 'rejected', 'responded'" if desk_work else "'approved'"
     return (
-        _trigger("run", "INSERT", _BEGINS + (_GOES_ON_OR_BACK if takes_back else _GOES_ON) + _LET),
+        _trigger("run", "INSERT", _BEGINS + (_GOES_ON_OR_BACK if takes_back else _GOES_ON) + let),
         _trigger(
             "run",
             "UPDATE",
             _refuse("run", "what was reserved does not change", _changed(reserved))
             + _refuse("run", "it is over", "OLD.status IN ('done', 'failed')")
             + _refuse("run", "it can not begin again", "NEW.status NOT IN (OLD.status, 'done', 'failed', 'unknown')"),
+        ),
+        _trigger(
+            "review",
+            "UPDATE",
+            _refuse("review", "what is asked does not change", _changed(_ASKED))
+            + _refuse(
+                "review",
+                "it was decided",
+                "OLD.status <> 'open' AND NEW.status <> OLD.status "
+                f"AND NOT (OLD.status IN ({ends}) AND NEW.status = 'superseded')",
+            )
+            + _refuse("review", "who was asked, and until when, stays", f"OLD.status <> 'open' AND {_changed(_HEARD)}"),
         ),
         *_ALWAYS,
     )
@@ -216,18 +253,6 @@ _ALWAYS = (
         "INSERT",
         _refuse("review", "it has to begin open", "NEW.status <> 'open'")
         + _refuse("review", "it is there already", "EXISTS (SELECT 1 FROM review WHERE id = NEW.id)"),
-    ),
-    _trigger(
-        "review",
-        "UPDATE",
-        _refuse("review", "what is asked does not change", _changed(_ASKED))
-        + _refuse(
-            "review",
-            "it was decided",
-            "OLD.status <> 'open' AND NEW.status <> OLD.status "
-            "AND NOT (OLD.status = 'approved' AND NEW.status = 'superseded')",
-        )
-        + _refuse("review", "who was asked, and until when, stays", f"OLD.status <> 'open' AND {_changed(_HEARD)}"),
     ),
     _trigger("review", "DELETE", _refuse("review", "it was asked, and stays", "1")),
 )

@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 
 from core.errors import AlreadyDecided, LeaseLost, NotFound
 from core.ids import digest, new_id
+from core.money import Money
 from core.states import ReviewStatus, move_review
 from core.verdicts import Review as ReviewVerdict
 from core.verdicts import ReviewerSet
@@ -32,6 +33,13 @@ _VOTES: Prepared[VoteRow] = Prepared(
 )
 
 
+_KEPT = {
+    *("case_id", "action_id", "interrupt_id", "reason", "book", "facts"),
+    *("asked_of", "amount_minor", "currency"),
+}
+"""Of a question that is asked again."""
+
+
 class Reviews:
     def __init__(self, session: Session, now: datetime) -> None:
         self._session = session
@@ -43,7 +51,16 @@ class Reviews:
             raise NotFound(f"There is no approval '{review_id[:60]}'.", hint="countersign desk list shows the queue.")
         return row
 
-    def open(self, *, case_id: str, action_id: str, interrupt_id: str, verdict: ReviewVerdict) -> ReviewRow:
+    def open(
+        self,
+        *,
+        case_id: str,
+        action_id: str,
+        interrupt_id: str,
+        verdict: ReviewVerdict,
+        money: Money | None = None,
+    ) -> ReviewRow:
+        """`money` is what leaves the company by the action, to find the review by."""
         asked = [each.model_copy(update={"stands_for": ()}) for each in verdict.reviewers]  # nobody is late yet
         row = ReviewRow(
             id=new_id("rev"),
@@ -57,6 +74,29 @@ class Reviews:
             facts={path: fact.model_dump(mode="json") for path, fact in verdict.facts.items()},
             opened_at=self._now,
             due_at=self._now + timedelta(seconds=min(each.within_s for each in asked)),
+            amount_minor=money.amount_minor if money else None,
+            currency=money.currency if money else "",
+        )
+        row.asked_of = _asked_of(row.reviewers)
+        self._session.add(row)
+        self._session.flush()
+        return row
+
+    def ask_again(self, review: ReviewRow, later: Sequence[timedelta]) -> ReviewRow:
+        """The same question once more, without a vote. `later` is for how long each set's time stood still."""
+        dues = [due + by for due, by in zip(self.dues(review), later, strict=True)]
+        reviewers = [
+            each | {"since": (due - timedelta(seconds=each["within_s"])).isoformat()}
+            for each, due in zip(review.reviewers, dues, strict=True)
+        ]
+        kept = review.model_dump(include=_KEPT)
+        row = ReviewRow(
+            **kept,
+            id=new_id("rev"),
+            status=ReviewStatus.OPEN,
+            reviewers=reviewers,
+            opened_at=self._now,
+            due_at=min(dues),
         )
         self._session.add(row)
         self._session.flush()
@@ -179,8 +219,30 @@ class Reviews:
             stands_for = (*asked[n].stands_for, asked[n].group)
             taken = following.model_copy(update={"stands_for": stands_for})
             rows[n] = taken.model_dump(mode="json") | {"since": self._now.isoformat()}
-        review.reviewers = rows
         if late:
             review.claimed_by, review.claim_token, review.claimed_until = "", "", None
+        self.ask_others(review, rows)
+
+    def hand_on(self, review: ReviewRow, n: int, to: ReviewerSet) -> None:
+        """In the place of one set, one of those that may take over from it."""
+        asked, rows = self.asked(review)[n], list(review.reviewers)
+        skipped = [each.group for each in asked.successors[: asked.successors.index(to)]]
+        taken = to.model_copy(update={"stands_for": (*asked.stands_for, asked.group, *skipped)})
+        rows[n] = taken.model_dump(mode="json") | {"since": self._now.isoformat()}
+        self.ask_others(review, rows)
+
+    def ask_too(self, review: ReviewRow, also: ReviewerSet) -> None:
+        """One more set, whose people have to approve as well."""
+        row = also.model_dump(mode="json") | {"since": self._now.isoformat()}
+        self.ask_others(review, [*review.reviewers, row])
+
+    def ask_others(self, review: ReviewRow, reviewers: list[dict[str, Any]]) -> None:
+        review.reviewers, review.asked_of = reviewers, _asked_of(reviewers)
         review.version += 1
         self._session.add(review)
+
+
+def _asked_of(reviewers: Sequence[dict[str, Any]]) -> str:
+    """Migration 0007 has it too."""
+    words = [word for each in reviewers for word in (f"group:{each['group']}", f"role:{each['role']}")]
+    return f" {' '.join(dict.fromkeys(words))} "

@@ -51,6 +51,7 @@ _INSERTS: Mapping[str, Sequence[str]] = {
         *("case", "inbox", "action", "decision", "review", "vote", "timer", "person", "token", "identity"),
         "policy_draft",
         *("worker", "source", "arrival", "request_key"),
+        *("escalation", "saved_filter"),
         *THREADS,
     ),
     AGENTS: (
@@ -74,6 +75,8 @@ def _updates() -> dict[str, dict[str, Sequence[str]]]:
             "person": ("roles", "active", "kept_by", "keepers"),
             "token": ("revoked_at", "last_used_at"),
             "request_key": ("status", "headers", "answer"),
+            "escalation": ("undone_at",),
+            "saved_filter": ("wanted", "saved_by", "saved_at"),
             **dict.fromkeys(("outbox", "source", "arrival", *THREADS), ALL),
         },
         AGENTS: {
@@ -95,7 +98,7 @@ def _updates() -> dict[str, dict[str, Sequence[str]]]:
 
 
 _DELETES: Mapping[str, Sequence[str]] = {
-    DESK: ("arrival", "worker", *THREADS),
+    DESK: ("arrival", "worker", "saved_filter", *THREADS),
     AGENTS: ("arrival", "worker"),
     EXECUTOR: (),
 }
@@ -197,7 +200,9 @@ def _bodies(schema: str) -> dict[str, tuple[str, str, str]]:
         "review_of_role": (
             "review",
             "UPDATE",
-            "IF NEW.status IS DISTINCT FROM OLD.status AND NEW.status IN ('approved', 'rejected', 'edited') "
+            "IF NEW.status IS DISTINCT FROM OLD.status "
+            "AND (NEW.status IN ('approved', 'rejected', 'edited', 'responded') "
+            "OR OLD.status IN ('rejected', 'responded')) "
             f"AND NOT {_may(schema, 'vote')} THEN "
             f"RAISE 'permission denied: who may not vote may not decide a review' {_DENIED}; END IF;",
         ),

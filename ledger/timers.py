@@ -51,6 +51,13 @@ class Timers:
         )
         return bool(self._session.connection().execute(fire).rowcount == 1)
 
+    def stop(self, *, review_id: str, purpose: str) -> bool:
+        """Whether there was such a timer and it will not fire. False where it fired before, here or elsewhere."""
+        found = select(TimerRow).where(
+            TimerRow.review_id == review_id, TimerRow.purpose == purpose, col(TimerRow.fired_at).is_(None)
+        )
+        return any([self.fire(timer) for timer in self._session.exec(found)])
+
     def cancel(self, *, review_id: str) -> None:
         """Its review was decided: it will not fire."""
         found = select(TimerRow).where(TimerRow.review_id == review_id, col(TimerRow.fired_at).is_(None))

@@ -86,6 +86,7 @@ MAY_NOT = {
         "UPDATE review SET status = 'approved'",
         "UPDATE review SET status = 'rejected'",
         "UPDATE review SET status = 'edited'",
+        "UPDATE review SET status = 'responded'",
         "UPDATE review SET facts = '{}'",
         _DECISION.format("execute"),
         _DECISION.format("edit"),
