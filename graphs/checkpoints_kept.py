@@ -7,11 +7,14 @@ other name only its data comes back.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command, Interrupt, Send
+
+from core.sealing import Tampered
+from engine import fence
 
 _KEPT = (AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage, Command, Interrupt, Send)
 """All that is in a case's state besides plain JSON. The library adds types of its own that hold values alone."""
@@ -23,12 +26,48 @@ class Refused(ValueError):
     """A checkpoint in a form that is never written here."""
 
 
+_PLACE = "checkpoint"
+
+
+class Sealer(Protocol):
+    """Who has the keys of cases."""
+
+    def seal(self, content: bytes, place: str, case_id: str = "") -> bytes:
+        """Under the case's key, or the house's if there is none."""
+        ...
+
+    def unseal(self, content: bytes, place: str) -> bytes | None:
+        """What lies in the clear as it is; None if its key was destroyed. Raises `KeyMissing` and `Tampered`."""
+        ...
+
+
+class Text(NamedTuple):
+    """A text of the state that is to be kept as everything else: a server's saver would keep it beside, to be read."""
+
+    text: str
+
+
 class Kept(JsonPlusSerializer):
-    def __init__(self) -> None:
+    def __init__(self, sealer: Sealer | None = None) -> None:
+        """With a sealer everything is written sealed, for the case that this task works for."""
         super().__init__(pickle_fallback=False, allowed_json_modules=None, allowed_msgpack_modules=_KEPT)
+        self.sealer = sealer
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        form, content = super().dumps_typed(obj.text if isinstance(obj, Text) else obj)
+        if self.sealer is None or not content:
+            return form, content
+        mine = fence.of_this_task()
+        return form, self.sealer.seal(content, _PLACE, mine.case_id if mine is not None else "")
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
-        """Raises `Refused`."""
-        if data[0] not in _FORMS:
-            raise Refused(f"a checkpoint in the form {data[0][:20]!r} is not read")
-        return super().loads_typed(data)
+        """Raises `Refused`; `KeyMissing` and `Tampered` for what is sealed."""
+        form, content = data
+        if form not in _FORMS:
+            raise Refused(f"a checkpoint in the form {form[:20]!r} is not read")
+        if self.sealer is not None:
+            found = self.sealer.unseal(content, _PLACE)
+            if found is None:
+                raise Tampered("This checkpoint was erased.", hint="The case's data was erased: open a new case.")
+            content = found
+        return super().loads_typed((form, content))

@@ -21,7 +21,7 @@ from psycopg.rows import DictRow, dict_row
 
 from engine import fence
 from engine.fence import Fence
-from graphs.checkpoints_kept import Kept
+from graphs.checkpoints_kept import Kept, Text
 
 _LOCK = 0x_C0DE_51_68
 """Of the server's advisory locks, the one that whoever makes these tables holds."""
@@ -76,6 +76,20 @@ class PooledPostgresSaver(PostgresSaver):
             if pipeline and (mine := fence.of_this_task()) is not None:
                 self._hold(cursor, mine)
             yield cursor
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Texts go where lists go, through the serializer: the library would write them into the row, in the clear."""
+        values = checkpoint["channel_values"]
+        texts = {name: Text(value) for name, value in values.items() if isinstance(value, str)}
+        versions = {name: checkpoint["channel_versions"][name] for name in texts}
+        kept: Checkpoint = {**checkpoint, "channel_values": {**values, **texts}}
+        return super().put(config, kept, metadata, {**new_versions, **versions})
 
     def _hold(self, cursor: Cursor[DictRow], mine: Fence) -> None:
         """The case can't be taken over before this transaction's end. Raises `SegmentLost`."""

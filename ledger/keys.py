@@ -20,7 +20,7 @@ from sqlalchemy.orm import InstanceState
 from sqlmodel import Session, SQLModel
 
 from core.people import HOME
-from core.sealing import DataKey, MasterRing, missing
+from core.sealing import DataKey, MasterRing, missing, owner_of_bytes
 from ledger.columns import KEYS, Sealed, owned
 from ledger.key_tables import DataKeyRow
 from ledger.tables import ActionRow, CaseRow, ReviewRow, VoteRow
@@ -105,6 +105,21 @@ class Keys:
             return key
         with self._aside.begin() as connection:
             return self._house_key(connection)
+
+    # what lies beside the records: checkpoints and files
+
+    def seal(self, content: bytes, place: str, case_id: str = "") -> bytes:
+        """Under the case's key, which is there with the case; under the house's, if there is none any more."""
+        key = self.reading(case_id) if case_id else None
+        return (key or self.house()).seal_bytes(content, place)
+
+    def unseal(self, content: bytes, place: str) -> bytes | None:
+        """What lies in the clear as it is; None if its key was destroyed. Raises `KeyMissing` and `Tampered`."""
+        owner = owner_of_bytes(content)
+        if owner is None:
+            return content
+        key = self.reading(owner)
+        return None if key is None else key.open_bytes(content, place)
 
     # writing
 

@@ -11,6 +11,7 @@ from core.clock import Clock
 from core.errors import SetupError
 from core.settings import Settings
 from graphs.checkpoints import InlineSqliteSaver
+from graphs.checkpoints_kept import Kept
 from ledger.database import Database, Ledger, lock_folder, sqlite_database
 from ledger.keys import masters_in_use
 from ledger.migrate import migrate, migrate_server
@@ -62,6 +63,7 @@ def _in_folder(settings: Settings, clock: Clock | None) -> Iterator[Storage]:
             database.close()
             raise
         saver = InlineSqliteSaver.at(settings.data / CHECKPOINTS)
+        saver.serde = Kept(database.keys)
         saver.explained = explained
         try:
             yield Storage(database, saver, f"sqlite:///{settings.data.resolve() / QUEUE}", shared=False)
@@ -95,6 +97,7 @@ def _on_server(settings: Settings, clock: Clock | None, remembers: bool, migrate
     try:
         _unlock(database, settings)
         saver = PooledPostgresSaver(database.lend)
+        saver.serde = Kept(database.keys)
         if remembers:
             saver.setup_once()
         yield Storage(database, saver, driver_url(url), shared=True, news=NewsLine(database))
