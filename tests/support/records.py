@@ -7,6 +7,7 @@ from core.money import Money
 from core.states import RunStatus
 from core.verdicts import Allow, BookRef, Review, ReviewerSet
 from ledger.database import Ledger
+from ledger.desk_tables import EscalationRow
 from ledger.process_tables import ArrivalRow, OutboxRow, SourceRow, WorkerRow
 from ledger.request_keys import RequestKeyRow
 from ledger.tables import CaseRow, PolicyRow, RunRow, VoteRow
@@ -40,6 +41,18 @@ def everything(ledger: Ledger) -> str:
     )
     vote = VoteRow(review_id=review.id, action_id=acted.id, person="ann", choice="approve", seen="s")
     ledger.reviews.vote(vote)
+    ledger.desk_work.passed_on(
+        EscalationRow(
+            review_id=review.id,
+            case_id=case.id,
+            action_id=acted.id,
+            person="bo",
+            from_group="a",
+            to_group="b",
+            version=2,
+        )
+    )
+    ledger.desk_work.save_filter("ann", "mine", {}, "ann")
     ledger.timers.set(case_id=case.id, purpose="x", due_at=ledger.now)
     ledger.trace.add(case.id, "x", {})
     ledger.costs.post(key="c", case_id=case.id, component="x", amount=Money.zero("USD"))
