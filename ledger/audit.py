@@ -1,10 +1,13 @@
 """The audit chain: each entry carries the hash of the one before, so a change anywhere shows.
 
-`hash = SHA-256(canonical JSON of {workspace, seq, at, type, case, body, prev})` over the stored text.
+`hash = SHA-256(canonical JSON of {workspace, seq, at, type, case, body, prev})` over the stored text. Of a body, what
+may be about a person is stored sealed, so the chain is one of ciphertexts: who verifies it needs no key, and it holds
+after the key of a case was destroyed.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
@@ -20,10 +23,15 @@ from sqlmodel import Session, col, select
 
 from core.errors import SetupError
 from core.ids import canonical, digest
+from core.personal import is_clear, texts
+from core.sealing import FORM
+from ledger.columns import open_texts, seal_texts
+from ledger.keys import Keys
 from ledger.pen import Pen
 from ledger.tables import AuditHeadRow, AuditRow
 
 GENESIS = "0" * 64
+_PLACE = "audit.body"
 _TEXTS = ("at", "type", "case_id", "body", "prev", "hash")
 
 
@@ -73,9 +81,20 @@ class AuditChain:
                 "at": self._now.astimezone(UTC).isoformat(timespec="microseconds"),
                 "type": entry,
                 "case_id": case_id,
-                "body": canonical(body).decode(),
+                "body": canonical(self._sealed(body, case_id, workspace or self._workspace)).decode(),
             }
         )
+
+    def _sealed(self, body: dict[str, Any], case_id: str, workspace: str) -> Any:
+        keys: Keys | None = self._session.info.get("keys")
+        if keys is None or all(is_clear(text) for text in texts(body)):
+            return body
+        return seal_texts(body, _PLACE, keys.of_case(self._session, workspace, case_id))
+
+    def told(self, row: AuditRow) -> dict[str, Any]:
+        """What an entry says, for people: its stored text is what the hash is of."""
+        body: dict[str, Any] = json.loads(row.body)
+        return open_texts(body, _PLACE, self._session.info.get("keys")) if FORM in row.body else body
 
     def _head(self, workspace: str) -> tuple[int, str]:
         """The last link's number and hash, locked. The first head is made first: there has to be a row to lock."""
@@ -112,6 +131,7 @@ class AuditChain:
             connection.execute(_upsert(connection.dialect.name), moved)
 
     def entries(self, *, case_id: str = "", after: int = 0, limit: int = 500) -> list[AuditRow]:
+        """As they are stored; `told` opens what they say."""
         found = select(AuditRow).where(AuditRow.workspace == self._workspace, AuditRow.seq > after)
         if case_id:
             found = found.where(AuditRow.case_id == case_id)

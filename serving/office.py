@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -313,8 +312,7 @@ class PolicyOffice:
 def _granted(ledger: Ledger, key: str) -> dict[str, JSON] | None:
     """What a call with this key gave, from the audit chain. A key begins with its case."""
     for entry in ledger.audit.entries(case_id=key.partition(":")[0]):
-        body = json.loads(entry.body)
-        if entry.type == _GRANTED and body["key"] == key:
+        if entry.type == _GRANTED and (body := ledger.audit.told(entry))["key"] == key:
             return {"person": body["person"], "roles": body["roles"]}
     return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -36,7 +35,7 @@ async def entries(
                 at=row.at,
                 type=row.type,
                 case_id=row.case_id,
-                body=json.loads(row.body),
+                body=ledger.audit.told(row),
                 text=row.body,
                 prev=row.prev,
                 hash=row.hash,
