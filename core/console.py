@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "events": ("serving.commands.events:events", "Send events, read what is published, print what they look like."),
     "workers": ("serving.commands.workers:workers", "List who is at work."),
     "releases": ("serving.commands.releases:releases", "Say what becomes of waiting cases at a deployment."),
+    "token": ("serving.commands.token:token", "Your tokens, and those of service accounts."),
     "people": ("serving.commands.people:people", "People, their roles and tokens."),
     "housekeeping": ("serving.commands.housekeeping:housekeeping", "Cut what no case needs; see what takes room."),
     "doctor": ("serving.commands.doctor:doctor", "Look whether everything is there and well, and what to do."),

@@ -46,6 +46,11 @@ class People:
         wanted = select(PersonRow).where(col(PersonRow.id) > after).order_by(col(PersonRow.id)).limit(limit)
         return list(self._session.exec(wanted))
 
+    def named(self, workspace: str, person: str) -> list[PersonRow]:
+        """The one of this name, active or not, or nobody."""
+        row = self._session.get(PersonRow, (workspace, person))
+        return [] if row is None else [row]
+
     def get(self, workspace: str, person: str) -> PersonRow:
         row = self._session.get(PersonRow, (workspace, person))
         if row is None or not row.active:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from serving.api import contract, errors
 from serving.api.bodies import PlainJson
 from serving.api.limits import BodyLimit
-from serving.api.routes import approvals, audit, cases, chat, effects, events, kpis, policies, traces
+from serving.api.routes import approvals, audit, cases, chat, effects, events, kpis, people, policies, tokens, traces
 from serving.api.routes import house as house_routes
 from serving.auth.door import Door
 from serving.chat.errors import OpenAiErrors
@@ -23,6 +23,8 @@ ROUTERS = (
     approvals.router,
     events.router,
     policies.router,
+    tokens.router,
+    people.router,
     audit.router,
     kpis.router,
     traces.router,

@@ -30,6 +30,7 @@ from core.wire import (
     UndoView,
     UnknownEffect,
 )
+from core.wire_people import MadeToken, NewToken, TokenView
 from serving.local import local_connection
 
 M = TypeVar("M", bound=BaseModel)
@@ -116,6 +117,16 @@ class ApiClient:
     def fork(self, case_id: str, checkpoint: str) -> CaseSummary:
         body = Fork(checkpoint=checkpoint).model_dump()
         return _read(CaseSummary, self._send("POST", f"/cases/{quote(case_id, safe='')}/fork", json=body).text)
+
+    def make_token(self, wanted: NewToken) -> MadeToken:
+        return _read(MadeToken, self._send("POST", "/tokens", json=wanted.model_dump(exclude_none=True)).text)
+
+    def tokens(self, person: str = "") -> list[TokenView]:
+        asked = {"of": person} if person else {}
+        return _read(Page[TokenView], self._send("GET", "/tokens", params=asked).text).items
+
+    def end_token(self, token_id: str) -> None:
+        self._send("DELETE", f"/tokens/{quote(token_id, safe='')}")
 
     def retry(self, case_id: str) -> CaseSummary:
         return _read(CaseSummary, self._send("POST", f"/cases/{quote(case_id, safe='')}/retry").text)

@@ -138,6 +138,50 @@ def revoke(name: str, data: Path | None) -> None:
     click.echo(f"{ended} token{'' if ended == 1 else 's'} of {name} revoked.")
 
 
+@people.command("suspend")
+@_name
+@_data
+def suspend(name: str, data: Path | None) -> None:
+    """Shut NAME out at once, and end their tokens. Only `grant` or `add` lets them in again.
+
+    \b
+    Example:  countersign people suspend anna
+    """
+
+    def work(ledger: Ledger) -> None:
+        ledger.people.suspend(_ME.workspace, name)
+        _note(ledger, "person.suspended", name, tokens=ledger.people.revoke(name))
+
+    with opened(data) as database:
+        database.transact(_ME.workspace, work)
+    click.echo(f"{name} is shut out.")
+
+
+@people.command("link")
+@_name
+@click.option("--subject", required=True, help="Who they are at the issuer: the claim 'sub' of their tokens.")
+@click.option("--issuer", help="Where they sign in.  [default: the settings' one]")
+@_data
+def link(name: str, subject: str, issuer: str | None, data: Path | None) -> None:
+    """Say that NAME, who was added here, is this identity of the issuer. One person has one.
+
+    \b
+    Example:  countersign people link anna --subject 5f0c9f0e --issuer https://id.example.com/realms/desk
+    """
+    where = issuer or load_settings().oidc.issuer
+    if not where:
+        raise click.UsageError("No issuer is known: name it with --issuer, or set COUNTERSIGN_OIDC__ISSUER.")
+
+    def work(ledger: Ledger) -> None:
+        ledger.people.get(_ME.workspace, name)
+        ledger.people.link(_ME.workspace, where, subject, name)
+        _note(ledger, "person.linked", name, issuer=where, subject=subject)
+
+    with opened(data) as database:
+        database.transact(_ME.workspace, work)
+    click.echo(f"{name} signs in at {where}.")
+
+
 @people.command("list")
 @_data
 @_as_json
