@@ -29,7 +29,7 @@ def read(path: Path) -> MasterRing | None:
                     hint=f"chmod 600 {path}; and if somebody may have read it: countersign keys rotate",
                 )
             lines = [line.split() for line in file if line.strip() and not line.startswith("#")]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise SetupError(f"The key file {path} can't be read: {error}.", hint="Check its permissions.") from error

@@ -73,7 +73,8 @@ def bell_in_use(settings: Settings, storage: Storage, bell: str, worker: str, *,
 def shop_in_use(settings: Settings, kinds: Mapping[str, TaskKind], clock: Clock) -> Shop:
     if settings.shop.url:
         return HttpShop(settings.shop.url, settings.shop.token.get_secret_value(), settings.shop.timeout_s)
-    return EmbeddedShop(settings.data / "shop.db", [kind.dialect for kind in kinds.values()], clock)
+    masters = settings.keys.masters(settings.data)
+    return EmbeddedShop(settings.data / "shop.db", [kind.dialect for kind in kinds.values()], clock, masters=masters)
 
 
 def release_in_use(settings: Settings) -> str:

@@ -109,7 +109,8 @@ async def _checked(settings: Settings, database: Database) -> Report:
     if settings.shop.url:
         shop = HttpShop(settings.shop.url, settings.shop.token.get_secret_value(), settings.shop.timeout_s)
     elif (path := settings.data / "shop.db").exists():
-        shop = EmbeddedShop(path, [kind.dialect for kind in found.values()], clock)
+        masters = settings.keys.masters(settings.data)
+        shop = EmbeddedShop(path, [kind.dialect for kind in found.values()], clock, masters=masters)
     else:
         raise SetupError(
             f"There is no provider's log in {settings.data}.", hint="Name the provider: COUNTERSIGN_SHOP__URL."

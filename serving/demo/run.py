@@ -113,7 +113,9 @@ async def play(
 
 async def _stock(settings: Settings, kind: TaskKind, stage: Rehearsal) -> bool:
     """Fills the shop; True if it was filled by an earlier run."""
-    shop = EmbeddedShop(settings.data / "shop.db", [kind.dialect for kind in kinds().values()], SystemClock())
+    masters = settings.keys.opening(settings.data, frozenset())
+    dialects = [kind.dialect for kind in kinds().values()]
+    shop = EmbeddedShop(settings.data / "shop.db", dialects, SystemClock(), masters=masters)
     try:
         resumed = not await shop.is_empty()
         if not resumed:

@@ -12,6 +12,7 @@ import click
 import uvicorn
 
 from core.errors import SetupError
+from core.settings import load_settings
 from tools.fulfillment.callbacks import PostedCallback
 from tools.fulfillment.catalog import choose, read_world
 from tools.fulfillment.ports import Dialect
@@ -72,9 +73,12 @@ def shop(
         raise SetupError(f"{token_env} is not set, and the shop needs a token.", hint=f"export {token_env}=…")
     callback = PostedCallback(callback_url, os.environ.get(callback_token_env, "")) if callback_url else None
     chosen = choose(names)
+    masters = load_settings().keys.opening(data.parent, frozenset())
     listening = _listen(host, port)
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(EmbeddedShop(data, chosen), chosen, world, token, listening, callback, faults))
+        asyncio.run(
+            _serve(EmbeddedShop(data, chosen, masters=masters), chosen, world, token, listening, callback, faults)
+        )
 
 
 async def _serve(

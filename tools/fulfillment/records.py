@@ -12,6 +12,7 @@ from core.actions import JSON
 from core.errors import ProviderRefused
 from core.ids import new_id
 from tools.fulfillment.ports import Dialect, Handler
+from tools.fulfillment.sealed import Bodies
 
 T = TypeVar("T")
 
@@ -46,8 +47,17 @@ def _merge(known: dict[str, T], more: Mapping[str, T], dialect: str) -> None:
 class StoredRecords:
     """Implements `ports.Records` inside one transaction."""
 
-    def __init__(self, db: sqlite3.Connection, vocabulary: Vocabulary, now: datetime | None, *, writable: bool) -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        vocabulary: Vocabulary,
+        now: datetime | None,
+        *,
+        writable: bool,
+        bodies: Bodies,
+    ) -> None:
         self._db = db
+        self._bodies = bodies
         self._vocabulary = vocabulary
         self._now = now
         self._writable = writable
@@ -67,7 +77,7 @@ class StoredRecords:
         ).fetchone()
         if row is None:
             raise ProviderRefused(f"There is no '{record_id[:60]}' in {collection}.", reason="not_found")
-        return from_text(row[0])
+        return self._bodies.from_text(row[0], collection)
 
     def put(self, collection: str, record_id: str, body: Mapping[str, Any]) -> None:
         if not self._writable:
@@ -77,7 +87,7 @@ class StoredRecords:
             raise ValueError(f"{collection} '{record_id}' carries another {id_field}: {body.get(id_field)!r}")
         self._db.execute(
             "INSERT INTO records VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body",
-            (collection, record_id, to_text(body)),
+            (collection, record_id, self._bodies.to_text(body, collection)),
         )
 
     def where(self, collection: str, **equals: JSON) -> list[dict[str, Any]]:
@@ -86,9 +96,11 @@ class StoredRecords:
         sql = f"SELECT body FROM records WHERE collection = '{word(collection)}'"
         for name in narrowed:
             sql += f" AND json_extract(body, '$.{word(name)}') IS ?"
-        rows = self._db.execute(f"{sql} ORDER BY id", tuple(narrowed.values()))
+        rows = self._db.execute(
+            f"{sql} ORDER BY id", tuple(self._bodies.looked_up(value) for value in narrowed.values())
+        )
         # SQLite narrows; Python has the last word, since to SQLite true is 1 and a missing field is null.
-        bodies = (from_text(row[0]) for row in rows)
+        bodies = (self._bodies.from_text(row[0], collection) for row in rows)
         return [body for body in bodies if all(_same(body.get(name), value) for name, value in equals.items())]
 
 

@@ -16,7 +16,9 @@ from typing import Any, ParamSpec, TypeVar
 from core.actions import JSON
 from core.clock import Clock, SystemClock
 from core.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
+from core.key_file import beside, read
 from core.ports import LoggedCall
+from core.sealing import MasterRing
 from tools.fulfillment.callbacks import Subscriber, Subscription
 from tools.fulfillment.calls import call_digest
 from tools.fulfillment.faults import Fault, Faults, PlannedFault
@@ -42,10 +44,13 @@ class EmbeddedShop:
         faults: Faults | None = None,
         *,
         busy_timeout_s: float = 5.0,
+        masters: MasterRing | None = None,
     ) -> None:
+        """Its keys are those that are given, or lie beside the file."""
         self.faults = faults
         self._clock = clock or SystemClock()
-        self._store = Store(path, Vocabulary(dialects), busy_timeout_s)
+        masters = masters or (read(beside(path.parent)) if path is not None else None)
+        self._store = Store(path, Vocabulary(dialects), busy_timeout_s, masters)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="shop")
         self._entry = Lock()
         self._under_way: set[str] = set()

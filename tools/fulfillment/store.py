@@ -17,7 +17,9 @@ from typing import Any
 from core.actions import JSON
 from core.errors import KeyReused, OutcomeUnknown, ProviderRefused, ProviderUnavailable, SetupError
 from core.ports import LoggedCall
+from core.sealing import MasterRing
 from tools.fulfillment.records import StoredRecords, Vocabulary, from_text, to_text, word
+from tools.fulfillment.sealed import bodies
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x43734870  # "CsHp": tells a shop's file from any other SQLite file
@@ -40,15 +42,24 @@ CREATE TRIGGER log_no_replace BEFORE INSERT ON log
     BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
 CREATE TABLE delivered (subscriber TEXT PRIMARY KEY, seq INTEGER NOT NULL);
 """
+_LOG = "log"
 _LOG_COLUMNS = "seq, key, operation, case_id, args_digest, result, at"
 
 
 class Store:
     """The database, for one thread at a time."""
 
-    def __init__(self, path: Path | None, vocabulary: Vocabulary, busy_timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        vocabulary: Vocabulary,
+        busy_timeout_s: float = 5.0,
+        masters: MasterRing | None = None,
+    ) -> None:
+        """With master keys what it writes is sealed. Raises `SetupError`."""
         self.vocabulary = vocabulary
         self.path = path
+        self._masters = masters
         with ExitStack() as undo:
             try:
                 if path is not None:
@@ -85,6 +96,7 @@ class Store:
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self._bodies = bodies(self._db, self._masters)
             for collection, name in sorted(self.vocabulary.indexes):
                 self._db.execute(
                     f'CREATE INDEX IF NOT EXISTS "{word(collection)}_by_{word(name)}" ON records '
@@ -120,7 +132,7 @@ class Store:
         if handler is None:
             raise ProviderRefused(f"The shop knows no query '{query[:60]}'.", reason="unknown_query")
         with self._usable(), self._transaction("DEFERRED"):
-            return _plain(handler(StoredRecords(self._db, self.vocabulary, now, writable=False), _plain(args)))
+            return _plain(handler(self._records(now, writable=False), _plain(args)))
 
     def write(
         self, operation: str, args: Mapping[str, JSON], args_digest: str, key: str, case_id: str, now: datetime
@@ -138,31 +150,46 @@ class Store:
                         hint="Use a new key for a new call.",
                     )
                 return earlier.result
-            result = handler(StoredRecords(self._db, self.vocabulary, now, writable=True), _plain(args))
-            text = to_text(result)
+            result = handler(self._records(now, writable=True), _plain(args))
+            text = self._bodies.to_text(result, _LOG)
             self._db.execute(
                 "INSERT INTO log (key, operation, case_id, args_digest, result, at) VALUES (?, ?, ?, ?, ?, ?)",
                 (key, operation, case_id, args_digest, text, now.isoformat()),
             )
-            return from_text(text)
+            return _plain(result)
+
+    def _records(self, now: datetime | None, *, writable: bool) -> StoredRecords:
+        return StoredRecords(self._db, self.vocabulary, now, writable=writable, bodies=self._bodies)
 
     def find(self, key: str) -> LoggedCall | None:
         with self._usable():
             row = self._db.execute(f"SELECT {_LOG_COLUMNS} FROM log WHERE key = ?", (key,)).fetchone()
-        return _logged(row) if row else None
+        return self._logged(row) if row else None
 
     def log(self, after: int, limit: int) -> list[LoggedCall]:
         with self._usable():
             rows = self._db.execute(
                 f"SELECT {_LOG_COLUMNS} FROM log WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
             ).fetchall()
-        return [_logged(row) for row in rows]
+        return [self._logged(row) for row in rows]
+
+    def _logged(self, row: tuple[Any, ...]) -> LoggedCall:
+        seq, key, operation, case_id, args_digest, result, at = row
+        return LoggedCall(
+            seq=seq,
+            key=key,
+            operation=operation,
+            case_id=case_id,
+            args_digest=args_digest,
+            result=self._bodies.from_text(result, _LOG),
+            at=at,
+        )
 
     def load(self, records: Mapping[str, Iterable[Mapping[str, Any]]]) -> int:
         """Puts a whole world in, all or nothing; not a business write, so it is not in the log."""
         count = 0
         with self._usable(), self._transaction():
-            target = StoredRecords(self._db, self.vocabulary, None, writable=True)
+            target = self._records(None, writable=True)
             for collection, bodies in records.items():
                 id_field = self.vocabulary.id_field(collection)
                 for body in bodies:
@@ -173,7 +200,7 @@ class Store:
     def dump(self, collection: str) -> dict[str, dict[str, Any]]:
         with self._usable():
             rows = self._db.execute("SELECT id, body FROM records WHERE collection = ? ORDER BY id", (collection,))
-            return {record_id: from_text(body) for record_id, body in rows}
+            return {record_id: self._bodies.from_text(body, collection) for record_id, body in rows}
 
     def is_empty(self) -> bool:
         with self._usable():
@@ -196,13 +223,6 @@ class Store:
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
     """As it would come over a wire: handlers and callers see the same, embedded or not, and share nothing."""
     return from_text(to_text(value))
-
-
-def _logged(row: tuple[Any, ...]) -> LoggedCall:
-    seq, key, operation, case_id, args_digest, result, at = row
-    return LoggedCall(
-        seq=seq, key=key, operation=operation, case_id=case_id, args_digest=args_digest, result=from_text(result), at=at
-    )
 
 
 def _statements(script: str) -> Iterator[str]:
