@@ -14,10 +14,12 @@ from core.actions import JSON
 from core.clock import SystemClock
 from core.errors import NotFound
 from core.ports import LoggedCall
+from core.settings import load_settings
 from graphs.kind import Outside, TaskKind
 from policies.vocabulary import Vocabulary
 from tools.contract import Toolbelt
 from tools.fulfillment.ports import FoundCall
+from tools.mcp.accepted import accepted_tools
 from tools.vision.ports import NoScorer
 
 
@@ -46,7 +48,10 @@ def find(name: str) -> TaskKind:
 def vocabulary(name: str) -> Vocabulary:
     """What a policy of this kind may speak of."""
     kind = find(name)
-    belt = Toolbelt(kind.tools(Outside(_Nowhere(), NoScorer(), SystemClock(), Path())))
+    settings = load_settings()  # tools of accepted MCP servers are a kind's tools like its own
+    foreign, _ = accepted_tools(settings.mcp, settings.data, names(), acts=not settings.executor.url)
+    own = kind.tools(Outside(_Nowhere(), NoScorer(), SystemClock(), Path()))
+    belt = Toolbelt([*own, *foreign.get(name, ())])
     return Vocabulary.of(name, belt.specs(), kind.fact_specs)
 
 
