@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,7 +22,10 @@ from graphs.kind import Outside, TaskKind
 from ledger.database import Database
 from policies.shelf import BookJudge
 from tools.contract import Toolbelt
+from tools.mcp.accepted import accepted_tools, belts_with
 from tools.permits import permit
+
+log = logging.getLogger("countersign.mcp")
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,18 @@ def line_to_executor(settings: Settings, *, shared: bool) -> ExecutorLine | None
     return ExecutorLine(wanted.url, wanted.token.get_secret_value(), wanted.timeout_s)
 
 
-def tools_of(kinds: Mapping[str, TaskKind], outside: Outside) -> tuple[dict[str, Toolbelt], Toolbelt]:
-    """Each kind's tools, and all of them with the house's own."""
-    belts = {name: Toolbelt(kind.tools(outside)) for name, kind in kinds.items()}
+def tools_of(
+    kinds: Mapping[str, TaskKind], outside: Outside, settings: Settings, *, acts: bool
+) -> tuple[dict[str, Toolbelt], Toolbelt]:
+    """Each kind's tools, those of accepted MCP servers among them, and all of them with the house's own.
+
+    `acts` says whether tools run in this process. Raises `SetupError`.
+    """
+    foreign, alarms = accepted_tools(settings.mcp, settings.data, kinds, acts=acts)
+    for alarm in alarms:
+        log.warning("%s", alarm)
+    mine = belts_with({name: list(kind.tools(outside)) for name, kind in kinds.items()}, foreign)
+    belts = {name: Toolbelt(tools) for name, tools in mine.items()}
     return belts, Toolbelt.joined([*belts.values(), Toolbelt([permit()])])
 
 
@@ -82,7 +95,7 @@ def effects_here(
     ledger_on: bool = True,
 ) -> tuple[Effects, Executor]:
     """The executor is in this process, and what it reaches too."""
-    belts, tools = tools_of(kinds, outside)
+    belts, tools = tools_of(kinds, outside, settings, acts=True)
     facts = {name: kind.facts(outside) for name, kind in kinds.items()}
     gate = Gate(database, tools, judge, facts, journal, stream)
     lease = timedelta(seconds=settings.engine.lease_s)
@@ -93,6 +106,7 @@ def effects_here(
 
 def effects_elsewhere(
     line: ExecutorLine,
+    settings: Settings,
     database: Database,
     kinds: Mapping[str, TaskKind],
     outside: Outside,
@@ -101,7 +115,7 @@ def effects_elsewhere(
     stream: Stream,
 ) -> Effects:
     """Tools are only looked at here; facts and effects are asked for."""
-    belts, tools = tools_of(kinds, outside)
+    belts, tools = tools_of(kinds, outside, settings, acts=False)
     facts: dict[str, FactSource] = dict.fromkeys(kinds, RemoteFacts(line))
     gate = Gate(database, tools, judge, facts, journal, stream)
     return Effects(belts, tools, gate, RemoteExecutor(line, gate.labels.remembered))
