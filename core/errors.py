@@ -10,6 +10,7 @@
     ├── NotFound 404
     ├── MethodNotAllowed 405
     ├── WrongHost 421               the request was for a server of another name
+    ├── NotServed 501               part of a client's protocol that this house does not serve
     ├── Conflict 409                the present state is in `present`
     │   ├── StaleState              compare-and-set lost
     │   ├── LeaseLost               a claim or an execution lease went to somebody else
@@ -119,6 +120,11 @@ class MethodNotAllowed(CountersignError):
 class WrongHost(CountersignError):
     status = 421
     title = "Another server was meant"
+
+
+class NotServed(CountersignError):
+    status = 501
+    title = "Not served here"
 
 
 class Conflict(CountersignError):

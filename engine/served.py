@@ -129,6 +129,12 @@ class Served(Protocol):
         The `metadata`, `error` and `end` events are written for it.
         """
 
+    def steer(self, command: Mapping[str, JSON], checkpoint: str) -> None:
+        """Asked before a run that brings `update` or `goto`, or begins at an older step.
+
+        Raises `Forbidden` where that would get around a question or the gate.
+        """
+
     async def accept(self, person: Person, thread_id: str, resume: JSON) -> Within | None:
         """Writes down each answer of a resume, whatever its shape, as `person`'s: all of them or none.
 
@@ -149,7 +155,7 @@ class Served(Protocol):
     ) -> str:
         """Writes values as a node would have; the new step. Raises `Forbidden` where that would get around the gate."""
 
-    async def roll_back(self, thread_id: str, run_id: str) -> None:
+    async def roll_back(self, person: Person, thread_id: str, run_id: str) -> None:
         """Takes the state back to where it was before this run began."""
 
     async def copy(self, person: Person, thread_id: str, to: str) -> None:

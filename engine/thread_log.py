@@ -112,8 +112,10 @@ class Feeds:
             if not feed.here:
                 feed.ring()
 
-    async def follow(self, workspace: str, run_id: str, after: int = 0) -> AsyncIterator[Sequence[Event]]:
-        """Events after a number as they come, in batches, up to `end`.
+    async def follow(
+        self, workspace: str, run_id: str, after: int = 0, beat_s: float = _LOOK_S
+    ) -> AsyncIterator[Sequence[Event]]:
+        """Events after a number as they come, in batches, up to `end`; an empty batch where nothing came for a while.
 
         Without an `end` it stops for a run that is no more, and when this process is about to end.
         """
@@ -132,9 +134,10 @@ class Feeds:
             if not feed.here and await self._over(workspace, run_id):
                 return
             try:
-                await asyncio.wait_for(ticket.wait(), None if feed.here else _LOOK_S)
+                async with asyncio.timeout(beat_s if feed.here else min(beat_s, _LOOK_S)):
+                    await ticket.wait()
             except TimeoutError:
-                continue
+                yield ()
 
     async def _read(self, workspace: str, run_id: str, after: int) -> list[Event]:
         found = await self._database.read(workspace, lambda ledger: ledger.threads.events(run_id, after, _PAGE))

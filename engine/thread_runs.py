@@ -72,6 +72,7 @@ class ThreadRuns:
         self._carried: dict[str, _Carried] = {}
         self._poke = asyncio.Event()
         self._closing = False
+        self._chores: list[asyncio.Task[None]] = []
 
     # what clients ask for
 
@@ -83,6 +84,8 @@ class ThreadRuns:
         served = self._threads.graph(wish.graph)
         named = thread_id_of(thread_id) if thread_id else str(uuid4())
         within = None
+        if wish.command or wish.checkpoint:
+            served.steer(wish.command, wish.checkpoint)
         if wish.resumes:
             within = await served.accept(person, named, wish.resume)
         room = not self._closing and len(self._carried) < self._room
@@ -126,7 +129,7 @@ class ThreadRuns:
         """Waits for its end; what its last event says. None for a run that is no more."""
         last: JSON = None
         async for batch in self.feeds.follow(workspace, run_id):
-            if batch[-1][1] == END:
+            if batch and batch[-1][1] == END:
                 last = json.loads(batch[-1][2])
         if (here := self._carried.get(run_id)) is not None:
             await here.done.wait()
@@ -215,7 +218,7 @@ class ThreadRuns:
             status, problem, outcome = "interrupted", None, None
             if served is not None:
                 if carried.why == "rollback":
-                    await served.roll_back(run.thread_id, run.id)
+                    await served.roll_back(_person(run), run.thread_id, run.id)
                 outcome = await self._as_it_stands(served, run)
         return await self._end(carried, status, outcome, problem)
 
@@ -290,27 +293,25 @@ class ThreadRuns:
 
     # the process
 
-    async def run(self) -> None:
-        """Takes runs that are due, renews leases and hears what others want, until it is cancelled."""
-        chores = [self._take_due(), self._beat()]
-        if not self._alone:
-            chores.append(self._listen())
-        await asyncio.gather(*chores)
+    async def open(self) -> None:
+        """Takes runs that are due, renews leases and hears what others want, from now on."""
+        if self._alone:
+            await self._database.write(SYSTEM, self._bury_the_dead)
+        chores = [self._take_due(), self._beat(), *([] if self._alone else [self._listen()])]
+        self._chores = [asyncio.create_task(each) for each in chores]
 
-    async def bury_the_dead(self) -> None:
-        """Of a folder that is held by this process alone: whoever carried out a run before is gone."""
-
-        def work(ledger: Ledger) -> None:
-            for run in ledger.threads.at_work():
-                run.lease_until = ledger.threads.lease(-1.0)
-                ledger.session.add(run)
-
-        await self._database.write(SYSTEM, work)
-        self._poke.set()
+    def _bury_the_dead(self, ledger: Ledger) -> None:
+        """The folder is held by this process alone: whoever carried out a run before is gone."""
+        for run in ledger.threads.at_work():
+            run.lease_until = ledger.threads.lease(-1.0)
+            ledger.session.add(run)
 
     async def close(self) -> None:
         """Hands over what is in hand."""
         self._closing = True
+        for chore in self._chores:
+            chore.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
         self.feeds.close()
         for carried in list(self._carried.values()):
             self._cut(carried, "handed_over")

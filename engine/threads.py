@@ -5,16 +5,20 @@ Starting a run is in `engine/thread_starts.py`, carrying it out in `engine/threa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from itertools import islice
+from typing import Any, Literal, Protocol
 from uuid import UUID, uuid4
 
 from core.actions import JSON
 from core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from core.people import Permission, Person, may, require
-from engine.served import Served
+from engine.served import Served, State
+from engine.thread_log import encoded
 from ledger.database import Database, Ledger
 from ledger.thread_tables import ThreadRow, ThreadRunRow
+from ledger.threads import Selection
 
 Action = Literal["interrupt", "rollback"]
 """What becomes of a run that is called off: it stops where it is, or it goes and takes its steps along."""
@@ -47,7 +51,7 @@ def written_by(person: Person, thread: ThreadRow | None) -> ThreadRow:
 
 
 class Threads:
-    def __init__(self, database: Database, served: Mapping[str, Served]) -> None:
+    def __init__(self, database: Database, served: dict[str, Served]) -> None:
         self._database = database
         self.served = served
 
@@ -165,16 +169,112 @@ class Threads:
 
         await self._database.write(person.workspace, work)
 
-    # what people were shown
+    # what it holds
 
-    async def shown(self, person: Person, thread_id: str, questions: Sequence[str]) -> None:
-        """This person sees these open questions now: an answer without ids means them."""
+    async def search(
+        self, person: Person, wanted: Wanted, *, sort: str, descending: bool, limit: int, offset: int
+    ) -> list[ThreadRow]:
+        """Those that the person may see and that hold what is wanted."""
+
+        def work(ledger: Ledger) -> list[ThreadRow]:
+            found = ledger.threads.find(_held(person, wanted), sort=sort, descending=descending)
+            return list(islice((row for row in found if _fits(row, wanted)), offset, offset + limit))
+
+        return await self._database.read(person.workspace, work)
+
+    async def count(self, person: Person, wanted: Wanted) -> int:
+        def work(ledger: Ledger) -> int:
+            found = ledger.threads.find(_held(person, wanted), sort="updated_at", descending=True)
+            return sum(_fits(row, wanted) for row in found)
+
+        return await self._database.read(person.workspace, work)
+
+    async def write_state(
+        self, person: Person, thread_id: str, values: JSON, as_node: str | None, checkpoint: str
+    ) -> str:
+        """Writes values as a node would have; the new step. Raises `Conflict` while a run is at work."""
+        named = thread_id_of(thread_id)
+
+        def look(ledger: Ledger) -> tuple[str, bool]:
+            thread = seen_by(person, ledger.threads.get(named))
+            return thread.graph, bool(ledger.threads.open_runs(named))
+
+        name, busy = await self._database.read(person.workspace, look)
+        if not name:
+            raise Conflict("No graph has run on this thread yet.", hint="Start a run.", present="empty")
+        served = self.graph(name)
+        if values is not None:
+            require(person, Permission.SUBMIT)
+            if busy:
+                raise Conflict("A run is at work on this thread.", hint="Wait for it, or cancel it.", present="busy")
+        step = await served.update(person, named, values, as_node, checkpoint)
+        if values is not None and not served.personal:
+            state = await served.state(person, named)
+            await self._database.write(person.workspace, lambda ledger: _keep(ledger, named, state))
+        return step
+
+    async def shown(self, person: Person, questions: Mapping[str, Sequence[str]]) -> None:
+        """This person sees these open questions of threads now: an answer without ids means them."""
+        some = {thread_id: list(ids) for thread_id, ids in questions.items() if ids}
+        if not some:
+            return
+
+        def news(ledger: Ledger) -> dict[str, list[str]]:
+            return {one: ids for one, ids in some.items() if ledger.threads.seen(one, person.id) != ids}
 
         def work(ledger: Ledger) -> None:
-            if ledger.threads.seen(thread_id, person.id) != list(questions):
-                ledger.threads.show(thread_id, person.id, questions)
+            for thread_id, ids in news(ledger).items():
+                ledger.threads.show(thread_id, person.id, ids)
 
-        await self._database.write(person.workspace, work, durable=False)
+        if await self._database.read(person.workspace, news):
+            await self._database.write(person.workspace, work, durable=False)
+
+
+class Wanted(Protocol):
+    """What is looked for. `metadata` and `values` are to be held by a thread's own."""
+
+    @property
+    def metadata(self) -> Mapping[str, Any] | None: ...
+    @property
+    def values(self) -> Mapping[str, Any] | None: ...
+    @property
+    def ids(self) -> Sequence[str] | None: ...
+    @property
+    def status(self) -> str | None: ...
+
+
+def _held(person: Person, wanted: Wanted) -> Selection:
+    return Selection(
+        opened_by="" if may(person, Permission.READ) else person.id,
+        ids=None if wanted.ids is None else [thread_id_of(each) for each in wanted.ids],
+        status=wanted.status or "",
+    )
+
+
+def _fits(row: ThreadRow, wanted: Wanted) -> bool:
+    return _holds(row.meta, wanted.metadata or {}) and _holds(row.state, wanted.values or {})
+
+
+def _holds(whole: Any, part: Any) -> bool:
+    """Whether all that is in `part` is there, at any depth."""
+    if isinstance(part, Mapping):
+        return isinstance(whole, Mapping) and all(
+            key in whole and _holds(whole[key], each) for key, each in part.items()
+        )
+    if isinstance(part, list):
+        return isinstance(whole, list) and all(any(_holds(other, each) for other in whole) for each in part)
+    return bool(whole == part)
+
+
+def _keep(ledger: Ledger, thread_id: str, state: State) -> None:
+    thread = ledger.threads.get(thread_id, lock=True)
+    if thread is not None:
+        thread.state, thread.state_at = json.loads(encoded(state.values)), ledger.now
+        thread.interrupts = json.loads(
+            encoded({task.id: [each.shown() for each in task.interrupts] for task in state.tasks if task.interrupts})
+        )
+        thread.status = "interrupted" if state.next else "idle"
+        ledger.threads.touch(thread)
 
 
 def run_of(ledger: Ledger, person: Person, thread_id: str, run_id: str) -> ThreadRunRow:
@@ -187,8 +287,6 @@ def run_of(ledger: Ledger, person: Person, thread_id: str, run_id: str) -> Threa
 
 
 def check_meta(meta: Mapping[str, Any]) -> None:
-    from engine.thread_log import encoded
-
     if len(encoded(meta)) > _META_BYTES:
         raise InvalidInput(f"metadata is larger than {_META_BYTES:,} bytes.", field="metadata", hint="Send less.")
 

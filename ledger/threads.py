@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 from sqlmodel import Session, col
 from sqlmodel import select as rows
 
@@ -41,6 +42,15 @@ _BEAT = (
     .where(_RUNS.c.id == bindparam("run"), _RUNS.c.attempt == bindparam("now_attempt"), _RUNS.c.status == "running")
     .values(lease_until=bindparam("until"))
 )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Threads that are looked for."""
+
+    opened_by: str = ""
+    ids: Sequence[str] | None = None
+    status: str = ""
 
 
 class Threads:
@@ -82,15 +92,23 @@ class Threads:
         thread.updated_at = self._now
         self._session.add(thread)
 
-    def find(
-        self, *which: ColumnElement[bool], sort: str, descending: bool, limit: int, offset: int
-    ) -> list[ThreadRow]:
+    def find(self, which: Selection, *, sort: str, descending: bool) -> Iterator[ThreadRow]:
+        """Read on as they are asked for. Those that are only for one run are in no list."""
         order = col(SORTS[sort])
-        found = rows(ThreadRow).where(*which).order_by(order.desc() if descending else order.asc(), col(ThreadRow.id))
-        return list(self._session.exec(found.limit(limit).offset(offset)))
-
-    def count(self, *which: ColumnElement[bool]) -> int:
-        return int(self._session.exec(rows(func.count()).select_from(ThreadRow).where(*which)).one())
+        one_run = exists().where(
+            ThreadRunRow.workspace == ThreadRow.workspace,
+            ThreadRunRow.thread_id == ThreadRow.id,
+            col(ThreadRunRow.temporary),
+        )
+        found = rows(ThreadRow).where(~one_run)
+        if which.opened_by:
+            found = found.where(ThreadRow.opened_by == which.opened_by)
+        if which.ids is not None:
+            found = found.where(col(ThreadRow.id).in_(which.ids))
+        if which.status:
+            found = found.where(ThreadRow.status == which.status)
+        found = found.order_by(order.desc() if descending else order.asc(), col(ThreadRow.id))
+        yield from self._session.exec(found.execution_options(yield_per=100))
 
     def forget(self, thread_id: str) -> None:
         """The thread, its runs, their events and its answers."""

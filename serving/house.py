@@ -43,6 +43,9 @@ from engine.served import Served
 from engine.services import Services
 from engine.stream import Stream, share
 from engine.sweeper import Sweeper
+from engine.undo_window import UndoTerms
+from engine.thread_runs import ThreadRuns
+from engine.threads import Threads
 from engine.workers import Workers
 from graphs.catalog import kinds as all_kinds
 from graphs.kind import Outside, TaskKind
@@ -63,6 +66,7 @@ from serving.models.chat import model_in_use
 from serving.office import PolicyOffice
 from serving.storage import Storage, bury_the_dead, open_storage
 from serving.threads.kinds import served_kinds
+from serving.threads.plain import plain_graphs
 from tools.contract import Toolbelt
 from tools.fulfillment.absent import AbsentShop
 from tools.fulfillment.http import HttpShop
@@ -114,6 +118,8 @@ class House:
     attachments: Path
     served: dict[str, Served]
     """What runs on threads, kinds and plain graphs alike, by the name that clients call it."""
+    threads: Threads
+    runs: ThreadRuns
     _bell: Doorbell
     _executor: Executing
     _background: list[asyncio.Task[None]] = field(default_factory=list)
@@ -219,6 +225,7 @@ async def open_house(
             await doorbell.start(segments.work)
         if role != "worker":
             await house.mail.open()
+            await house.runs.open()
         house._background.append(asyncio.create_task(house.sweeper.run()))
         if role != "api":
             house._background.append(asyncio.create_task(house.workers.run()))
@@ -227,6 +234,7 @@ async def open_house(
         try:
             yield house
         finally:
+            await house.runs.close()
             if role != "api":
                 await house.drain()
             await house.mail.close()
@@ -258,7 +266,7 @@ def _build(
     judge, stream, rates = office.judge, Stream(), RateCard()
     journal = Journal(database, stream, rates)
     if line is not None:
-        effects = effects_elsewhere(line, database, kinds, outside, judge, journal, stream)
+        effects = effects_elsewhere(line, settings, database, kinds, outside, judge, journal, stream)
     else:
         parts = (settings, database, kinds, outside, judge, journal, stream)
         effects, _ = effects_here(*parts, worker=worker, ledger_on=ledger_on)
@@ -269,7 +277,8 @@ def _build(
     runner = GraphRunner(prepared, saver, journal, stream_text=streams_text)
     terms = Terms.of(settings.engine, settings.retention)
     housekeeper = Housekeeper(database, pruner(saver), outside.attachments, terms, doorbell.prune)
-    desk = ReviewDesk(database, tools, gate, stream, rates, doorbell.ring)
+    undo = UndoTerms(settings.desk.undo_s, settings.desk.undo_tools)
+    desk = ReviewDesk(database, tools, gate, stream, rates, doorbell.ring, undo)
     compensation = Compensation(database, gate, executor, desk, stream)
     by_hand = ByHand(database, gate, executor, desk, stream, doorbell.ring, bounds(kinds, belts))
     release = release_in_use(settings)
@@ -306,6 +315,7 @@ def _build(
 
     mail = mailroom(settings, database, stream, doorbell.ring, submit, kinds)
     rewind = Rewind(prepared, saver)
+    threads = Threads(database, {})
     house = House(
         settings=settings,
         mail=mail,
@@ -340,11 +350,14 @@ def _build(
         stream=stream,
         checker=Checker(database, outside.shop, tools),
         attachments=outside.attachments,
-        served={},
+        served=threads.served,
+        threads=threads,
+        runs=ThreadRuns(database, threads, stream, settings.threads, worker=worker, alone=not storage.shared),
         _bell=doorbell,
         _executor=executor,
     )
     house.served.update(served_kinds(house))
+    house.served.update(plain_graphs(settings.graphs, house.served, database, saver))
     return house, segments
 
 

@@ -6,10 +6,25 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from serving.api import contract, errors
+from serving.api import contract, errors, headers
 from serving.api.bodies import PlainJson
 from serving.api.limits import BodyLimit
-from serving.api.routes import approvals, audit, cases, chat, effects, events, kpis, people, policies, tokens, traces
+from serving.api.routes import (
+    approvals,
+    assistants,
+    audit,
+    cases,
+    chat,
+    effects,
+    events,
+    kpis,
+    people,
+    policies,
+    runs,
+    threads,
+    tokens,
+    traces,
+)
 from serving.api.routes import house as house_routes
 from serving.auth.door import Door
 from serving.chat.errors import OpenAiErrors
@@ -30,22 +45,26 @@ ROUTERS = (
     traces.router,
     mcp_door.router,
     chat.router,
+    assistants.router,
+    threads.router,
+    runs.router,
 )
 
 
 def make_app(house: House) -> FastAPI:
-    app = routed()
+    app = routed(docs=house.settings.environment == "development")
     app.state.house = house
     app.state.door = Door(house)
+    headers.install(app, house.settings.server)
     return app
 
 
-def routed() -> FastAPI:
+def routed(docs: bool = True) -> FastAPI:
     """The routes without a house behind them: enough to describe them."""
     app = FastAPI(
         title="Countersign",
         version=version("countersign-desk"),
-        docs_url="/docs",
+        docs_url="/docs" if docs else None,
         redoc_url=None,
         generate_unique_id_function=contract.operation_id,
     )
