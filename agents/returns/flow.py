@@ -9,6 +9,7 @@ from agents.contract import Finish
 from agents.procedure import Call
 from agents.returns import replies
 from agents.returns.moves import NOT_THEIRS, S
+from agents.returns.second_thoughts import withdraws
 from agents.returns.settling import GOODS_FOR_GOODS, R, Settling, Weighed
 from core.actions import JSON
 from tools.returns.models import Reason, Resolution
@@ -20,6 +21,8 @@ class Flow(Settling):
     def next(self) -> list[Call] | Finish:
         if any(one.outcome.status is S.UNKNOWN for one in self._seen.answered):
             return self._ask("Please look up what came of the last action: its outcome is unknown.")
+        if withdraws(self._told.wrote):
+            return self._withdraw()
         order_id = self._told.order()
         if order_id is None:
             return self._ask("Which order does the customer mean? The letter names none, or more than one.")
@@ -33,6 +36,10 @@ class Flow(Settling):
         if isinstance(lines, str):
             return self._ask(lines)
         self._order_id = order_id
+        if self._told.wrote and (return_id := self._other_return(lines)):
+            return self._ask(
+                f"The customer wrote again, and return {return_id} does not fit any more. How shall we go on?"
+            )
         return self._weigh(lines)
 
     def _look_up(self, order_id: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
@@ -59,8 +66,11 @@ class Flow(Settling):
     def _weigh(self, lines: list[dict[str, JSON]]) -> list[Call] | Finish:
         wants = self._told.wants(lines)
         about: dict[str, JSON] = {"order_id": self._order_id, "lines": lines}
-        evaluation = self._get(Call("rules.evaluate", about | {"wants": wants and wants.value}, "Weighing the rules."))
-        assumed = wants or R.REFUND_ORIGINAL
+        before = self._wanted_before(wants)
+        evaluation = self._get(
+            Call("rules.evaluate", about | {"wants": before and before.value}, "Weighing the rules.")
+        )
+        assumed = before or R.REFUND_ORIGINAL
         self._get(Call("returns.calculate", about | {"resolution": assumed.value}, "Calculating what is due."))
         shelves = {}
         if wants is R.EXCHANGE:
@@ -96,6 +106,12 @@ class Flow(Settling):
         self, lines: list[dict[str, JSON]], evaluation: Mapping[str, Any], shelves: Mapping[str, Any]
     ) -> list[Call] | Finish:
         resolution = R(evaluation["recommended"])
+        wants = self._told.wants(lines)
+        if wants and wants is not self._wanted_before(wants):
+            offered = {R(option["resolution"]) for option in evaluation["options"] if option["eligible"]}
+            if wants not in offered:
+                return self._ask(f"The customer wrote again and asks for {wants.value}, which the rules do not offer.")
+            resolution = wants
         swaps = self._swaps(lines, resolution, shelves)
         if not swaps and resolution in GOODS_FOR_GOODS:
             resolution = R.REFUND_ORIGINAL  # what they want is not on the shelf

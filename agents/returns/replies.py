@@ -72,5 +72,10 @@ def not_found(*, brief: bool = False) -> Reply:
     return Reply("We could not find your order", f"Hello\n\n{sorry}{'' if brief else more}{_SIGNED}")
 
 
+def withdrawn(*, brief: bool = False) -> Reply:
+    more = "" if brief else " Nothing has to be sent back. If you change your mind, just write to us again."
+    return Reply("Your return", f"Hello\n\nAs you asked, we have stopped your return.{more}{_SIGNED}")
+
+
 def goods(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -11,6 +11,7 @@ OUTCOMES = {
     "refunded_without_return": "money went back and the customer keeps the goods",
     "declined": "the return was declined, and the customer told why",
     "handed_over": "people took the case over",
+    "withdrawn": "the customer wrote again that they keep what they have",
     "not_found": "there is no such order of this customer",
 }
 

@@ -158,6 +158,44 @@ class Settling(Moves):
         full, brief = (replies.declined(self._order_id, found.goods, found.why, brief=short) for short in (False, True))
         return self._write(full, brief, "declined", f"Declined: {'; '.join(found.why) or 'not accepted'}.")
 
+    def _withdraw(self) -> list[Call] | Finish:
+        """The customer keeps it all. What was given already is for people to see to."""
+        if any(self._seen.result(tool) for tool in (*GIVES.values(), "returns.close")):
+            return self._ask("The customer withdraws the return, and something was given for it already.")
+        opened = self._seen.last("returns.request")
+        if opened is not None and opened.ran:
+            return_id, status = str(opened.outcome.result["return_id"]), self._status()
+            if stale := self._read_again(return_id):
+                return stale
+            if status in ("REQUESTED", "OPEN"):
+                label = self._seen.result("labels.create_return")
+                if label and not self._seen.results("labels.void"):
+                    return self._propose(Call("labels.void", {"label_id": label["label_id"]}, "Voiding the label."))
+                on_return: dict[str, JSON] = {"return_id": return_id, "expected_status": status}
+                return self._propose(Call("returns.cancel", on_return, "Taking the return back."))
+        full, brief = (replies.withdrawn(brief=short) for short in (False, True))
+        return self._write(full, brief, "withdrawn", "The customer withdrew it.")
+
+    def _other_return(self, lines: Sequence[Mapping[str, JSON]]) -> str:
+        """The return that is open, if the rules were not asked about just these goods and reasons before it was."""
+        opened = self._seen.last("returns.request")
+        if opened is None or not opened.ran:
+            return ""
+
+        def goods(of: Sequence[Mapping[str, JSON]]) -> list[tuple[JSON, ...]]:
+            return sorted((line["fulfillment_line_item_id"], line["quantity"], line["reason"]) for line in of)
+
+        weighed = [one.call.args for one in self._seen.of("rules.evaluate")]
+        same = any(one["order_id"] == self._order_id and goods(one["lines"]) == goods(lines) for one in weighed)
+        return "" if same else str(opened.outcome.result["return_id"])
+
+    def _wanted_before(self, wants: Resolution | None) -> Resolution | None:
+        """What the rules were asked for when the return was opened: they can't weigh goods anew that are on one."""
+        weighed = self._seen.last("rules.evaluate")
+        if not self._told.wrote or weighed is None or self._seen.result("returns.request") is None:
+            return wants
+        return R(weighed.call.args["wants"]) if weighed.call.args["wants"] else None
+
     def _request_return(self, found: Weighed, why: str) -> list[Call] | Finish:
         return self._propose(Call("returns.request", {"order_id": self._order_id, "lines": found.lines}, why))
 

@@ -9,8 +9,9 @@ from typing import Any
 from agents.procedure import Answered, Seen
 from agents.returns.goods import Item
 from agents.returns.intake import ReturnRequest
-from agents.returns.letters import Meant, body, order_ids, read_letter
+from agents.returns.letters import Meant, Reading, body, order_ids, read_letter
 from agents.returns.phrases import plain, reason_in, wanted_in
+from agents.returns.second_thoughts import changed
 from agents.returns.wishes import OnShelf, Wish, wished
 from core.actions import JSON, OutcomeStatus
 from tools.returns.models import OUR_FAULT, Reason, Resolution
@@ -27,17 +28,24 @@ class Understanding:
     request: ReturnRequest
     answer: str = ""
     """What people said to a clarifying question; it goes before the letter."""
+    wrote: tuple[str, ...] = ()
+    """What the customer wrote later, the oldest first: it goes before the letter too, the newest before all."""
 
     @classmethod
     def of(cls, request: ReturnRequest, seen: Seen) -> Understanding:
         words = [
             _words_of(one) for one in seen.of(ASK) if str(one.call.args.get("question", "")).startswith(CLARIFYING)
         ]
-        return cls(request, " ".join(word for word in words if word))
+        return cls(request, " ".join(word for word in words if word), seen.wrote)
+
+    @property
+    def texts(self) -> list[str]:
+        """What the customer wrote, the newest first."""
+        return [*reversed(self.wrote), self.request.letter]
 
     def order(self) -> str | None:
         """The one order that is meant; None if none or several are named."""
-        for source in (self.answer, self.request.order_id or "", self.request.letter):
+        for source in (self.answer, *reversed(self.wrote), self.request.order_id or "", self.request.letter):
             found = [source] if source and source == self.request.order_id else order_ids(source)
             if found:
                 return found[0] if len(found) == 1 else None
@@ -46,17 +54,18 @@ class Understanding:
     def lines(self, items: Sequence[Mapping[str, Any]]) -> list[dict[str, JSON]] | str:
         """Lines as the tools take them, or the question to people."""
         letter = self.request.letter
+        known = [Item(i["fulfillment_line_item_id"], i["title"], i["options"], i["bought"]) for i in items]
+        reading = read_letter(self.answer, known) if self.answer and not self.request.lines else None
         if self.request.lines:
-            meant = [Meant(line.fulfillment_line_item_id, line.quantity, line.reason) for line in self.request.lines]
-        else:
-            known = [Item(i["fulfillment_line_item_id"], i["title"], i["options"], i["bought"]) for i in items]
-            reading = read_letter(self.answer, known) if self.answer else None
-            if reading is None or reading.question:
-                reading = read_letter(letter, known)
-            if reading.question:
-                return reading.question
-            meant = list(reading.lines)
-        told = reason_in(plain(body(letter)))
+            form = (Meant(line.fulfillment_line_item_id, line.quantity, line.reason) for line in self.request.lines)
+            reading = changed(Reading(tuple(form)), self.wrote, known)
+        elif reading is None or reading.question:
+            reading = changed(read_letter(letter, known), self.wrote, known)
+        if reading.question:
+            return reading.question
+        meant = list(reading.lines)
+        reasons = (reason_in(plain(body(text))) for text in self.texts)
+        told = next((reason for reason in reasons if reason is not Reason.UNKNOWN), Reason.UNKNOWN)
         note = letter[: min(_NOTE, _NOTES // len(meant))].strip()
         return [
             {
@@ -70,7 +79,9 @@ class Understanding:
 
     def wants(self, lines: Sequence[Mapping[str, Any]] = ()) -> Resolution | None:
         """The same goods again, where an exchange is asked for what was broken or wrong and nothing else is named."""
-        wants = self.request.wants or wanted_in(plain(body(self.request.letter)))
+        later = (wanted_in(plain(body(text))) for text in reversed(self.wrote))
+        wants = next((one for one in later if one), None)
+        wants = wants or self.request.wants or wanted_in(plain(body(self.request.letter)))
         if wants is Resolution.DENY:
             return None
         if wants is Resolution.EXCHANGE and lines and all(line["reason"] in OUR_FAULT for line in lines):
@@ -79,7 +90,7 @@ class Understanding:
 
     def wish(self, own: Mapping[str, str], alternatives: Sequence[Mapping[str, Any]], reason: Reason) -> Wish:
         shelf = [OnShelf(one["variant_id"], one["options"]) for one in alternatives]
-        for text in (self.answer, body(self.request.letter)):
+        for text in (self.answer, *map(body, self.texts)):
             if text and not (wish := wished(text, own, shelf, reason)).unclear:
                 return wish
         return Wish(unclear=True)

@@ -50,6 +50,7 @@ KIND = TaskKind(
         "refunded_without_return": frozenset({"refunds.create"}),
         "declined": frozenset({"returns.decline", "messages.send"}),
         "handed_over": frozenset(),
+        "withdrawn": frozenset(),
         "not_found": frozenset(),
     },
     payload={
