@@ -9,15 +9,27 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
-from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    HumanMessageChunk,
+    RemoveMessage,
+    SystemMessage,
+    ToolMessage,
+)
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command, Interrupt, Send
 
 from core.sealing import Tampered
 from engine import fence
 
-_KEPT = (AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage, Command, Interrupt, Send)
-"""All that is in a case's state besides plain JSON. The library adds types of its own that hold values alone."""
+_OF_CASES = (AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage, Command, Interrupt, Send)
+_OF_PLAIN_GRAPHS = (AIMessageChunk, ChatMessage, FunctionMessage, HumanMessageChunk)
+_KEPT = _OF_CASES + _OF_PLAIN_GRAPHS
+"""All that is in a state besides plain JSON. The library adds types of its own that hold values alone."""
 _FORMS = ("null", "bytes", "bytearray", "msgpack")
 """What is written here. The library reads older forms too, which make objects by other rules."""
 
