@@ -12,9 +12,18 @@ from typing import Any, Literal
 from pydantic import SecretStr
 
 from core.clock import FakeClock
+from core.mcp_settings import McpSettings
 from core.money import Money
 from core.people import Person
-from core.settings import BudgetSettings, DatabaseSettings, EngineSettings, ModelSettings, RetentionSettings, Settings
+from core.settings import (
+    BudgetSettings,
+    DatabaseSettings,
+    DeskSettings,
+    EngineSettings,
+    ModelSettings,
+    RetentionSettings,
+    Settings,
+)
 from core.states import CaseStatus, Desired
 from engine.checker import Report
 from engine.decisions import Choice, Decided, Decision
@@ -260,6 +269,8 @@ async def open_till(
     server: str = "",
     retention: RetentionSettings | None = None,
     ledger_on: bool = True,
+    desk: DeskSettings | None = None,
+    mcp: McpSettings | None = None,
 ) -> AsyncIterator[Till]:
     """`hosted` says where the scripted model is said to run, `server` where the records are, if not in the folder."""
     clock, model = clock or FakeClock(), model or ScriptedModel()
@@ -269,7 +280,9 @@ async def open_till(
         budget=budget or BudgetSettings(),
         retention=retention or RetentionSettings(),
         model=hosted or ModelSettings(),
+        desk=desk or DeskSettings(),
         database=DatabaseSettings(url=SecretStr(server)),
+        mcp=mcp or McpSettings(),
     )
     async with open_house(
         settings, bell=bell, clock=clock, kinds={"till": kind}, model=model, ledger_on=ledger_on
