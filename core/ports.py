@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from core.actions import JSON, ProposedAction, ToolSpec
-from core.verdicts import BookRef, Fact, Verdict
+from core.verdicts import BookRef, Fact, ReviewerSet, Verdict
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,10 @@ class Judge(Protocol):
         ...
 
     def book(self, kind: str, now: datetime) -> BookRef: ...
+
+    def groups(self, kind: str, now: datetime) -> Mapping[str, ReviewerSet]:
+        """The reviewer groups that it knows, each with who takes over from it."""
+        ...
 
     def judge(self, action: ProposedAction, facts: Mapping[str, Fact], now: datetime) -> Verdict: ...
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -146,6 +146,21 @@ class ThreadSettings(_Part):
     """How long a stream of a run that ended can be read again."""
 
 
+class StreamSettings(_Part):
+    """Streams of events that clients hold open."""
+
+    open: int = Field(default=10_000, ge=0)
+    """In one process. There are never more than the files that it may have open leave room for."""
+    of_person: int = Field(default=200, ge=0)
+    """Of one person or service, in one process."""
+    send_s: float = Field(default=30.0, gt=0)
+    """How long a reader may take nothing before its stream is cut off."""
+    keep: int = Field(default=2_000, ge=1)
+    """Events of a workspace that are in memory for all its streams; who is further behind comes back for them."""
+    keep_bytes: int = Field(default=8_000_000, ge=1)
+    """The same in bytes."""
+
+
 class GraphSettings(_Part):
     """A plain LangGraph graph that is served on threads."""
 
@@ -154,6 +169,15 @@ class GraphSettings(_Part):
     title: str = ""
     answered_by: Literal["reviewers", "opener"] = "reviewers"
     """Who may answer its questions: people who decide, but not whoever started the run; or who may write to it."""
+
+
+class DeskSettings(_Part):
+    """What reviewers may take back."""
+
+    undo_s: float = Field(default=0.0, ge=0, le=3600)
+    """For so many seconds after a decision its effect waits, and whoever decided may take it back; 0 for not at all."""
+    undo_tools: dict[str, Annotated[float, Field(ge=0, le=3600)]] = {}
+    """The same for single tools, such as `"payments.refund" = 30`."""
 
 
 class BudgetSettings(_Part):
@@ -193,12 +217,14 @@ class Settings(BaseSettings):
     oidc: OidcSettings = OidcSettings()
     engine: EngineSettings = EngineSettings()
     executor: ExecutorSettings = ExecutorSettings()
+    desk: DeskSettings = DeskSettings()
     budget: BudgetSettings = BudgetSettings()
     retention: RetentionSettings = RetentionSettings()
     mcp: McpSettings = McpSettings()
     chat: ChatSettings = ChatSettings()
     keys: KeySettings = KeySettings()
     threads: ThreadSettings = ThreadSettings()
+    streams: StreamSettings = StreamSettings()
     graphs: dict[str, GraphSettings] = Field(default_factory=dict)
     """Plain graphs, by the name that clients call them."""
 

@@ -29,6 +29,7 @@ from engine.reversal import original, takes_back
 from engine.rulings import reconcile
 from engine.stream import Stream
 from engine.superseding import WHY, overtaken
+from engine.undo_window import waits
 from engine.votes import approval, further_reasons
 from ledger.database import Database, Ledger
 from ledger.tables import RunRow
@@ -206,6 +207,8 @@ class Executor:
                 review, why = approval(ledger, action, verdict)
                 if review is not None and not why:
                     why = moved(review, facts, verdict) or further_reasons(ledger, review, verdict)
+                if review is not None and not why and waits(ledger, review):
+                    raise ProviderUnavailable("Whoever approved it may still take that back.", hint="It runs later.")
                 if why:
                     if review is not None:
                         ledger.reviews.settle(review, ReviewStatus.SUPERSEDED)

@@ -98,6 +98,10 @@ class Gate:
             reviewers=_each_group_once(*own, *refused),
         )
 
+    def groups(self, kind: str, now: datetime) -> Mapping[str, ReviewerSet]:
+        """The reviewer groups that policy knows."""
+        return self._judge.groups(kind, now)
+
     def counted_by(self, action: ProposedAction, facts: Mapping[str, Fact], now: datetime) -> dict[str, str]:
         """What its run has to remember for policy's counts."""
         return remembered(self._judge.remembers(action.kind, action.tool, now), facts)

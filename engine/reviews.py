@@ -11,19 +11,22 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from core.actions import ProposedAction
-from core.errors import AlreadyDecided, InvalidInput, KeyReused, StaleState
+from core.errors import InvalidInput
 from core.people import Permission, Person, require
 from core.ports import Interrupt, Tools
 from core.states import FINISHED, CaseStatus, ReviewStatus
 from core.verdicts import Deny, Review
-from engine import incidents, reversal
+from engine import incidents, reversal, undo_window
+from engine.ballots import as_it_is, earlier, still_ones_own, voted_on, whole
 from engine.decisions import Choice, Decided, Decision
 from engine.gate import Gate
+from engine.hand_on import hand_on
 from engine.lateness import lapse
 from engine.rates import RateCard
 from engine.review_log import log_step, put_question, wake_up
 from engine.stream import Stream
-from engine.votes import missing, outgrown, require_a_vote, satisfied, valid_voters
+from engine.undo_window import AT_ONCE, UndoTerms
+from engine.votes import missing, outgrown, satisfied, valid_voters
 from ledger.database import Database, Ledger
 from ledger.tables import CaseRow, ReviewRow, VoteRow
 
@@ -41,13 +44,16 @@ class ReviewDesk:
         stream: Stream,
         rates: RateCard,
         ring: Callable[[str, str], Awaitable[None]],
+        undo: UndoTerms = AT_ONCE,
     ) -> None:
+        """`undo` says how long a decision may be taken back, and its effect waits."""
         self._database = database
         self._tools = tools
         self._gate = gate
         self._stream = stream
         self._rates = rates
         self._ring = ring
+        self._undo = undo
 
     # parking
 
@@ -82,28 +88,44 @@ class ReviewDesk:
         for review in asked:
             review.interrupt_id, review.version = interrupt_id, review.version + 1
             ledger.session.add(review)
-        if asked[-1].status != ReviewStatus.OPEN:
+        if asked[-1].status != ReviewStatus.OPEN and not undo_window.waits(ledger, asked[-1]):
             wake_up(ledger, case, asked[-1])
         return True
 
     def open(self, ledger: Ledger, case: CaseRow, action_id: str, interrupt_id: str, verdict: Review) -> ReviewRow:
+        for review in ledger.reviews.of_action(action_id):
+            if review.status == ReviewStatus.OPEN:  # somebody took back what they had decided: it is asked already
+                review.interrupt_id, review.version = interrupt_id, review.version + 1
+                ledger.session.add(review)
+                return review
         verdict = verdict.model_copy(update={"reason": incidents.in_sight(case, verdict.reason)})
-        review = ledger.reviews.open(case_id=case.id, action_id=action_id, interrupt_id=interrupt_id, verdict=verdict)
+        asked = ledger.effects.action(action_id)
+        spec = self._tools.specs().get(asked.tool)
+        review = ledger.reviews.open(
+            case_id=case.id,
+            action_id=action_id,
+            interrupt_id=interrupt_id,
+            verdict=verdict,
+            money=spec.spends(spec.parse(asked.args)) if spec else None,
+        )
         put_question(ledger, case, review)
         return review
 
     # people
 
-    async def claim(self, person: Person, review_id: str) -> ReviewRow:
+    async def claim(self, person: Person, review_id: str, token: str = "") -> ReviewRow:
         """Takes the review for five minutes, or renews, and never beyond the time that is left for it.
 
-        Who may not vote on it may not keep others from it. Raises `LeaseLost`, `AlreadyDecided`, `Forbidden`.
+        With the token of a claim only that one is renewed. Who may not vote on it may not keep others from it.
+        Raises `LeaseLost`, `AlreadyDecided`, `Forbidden`.
         """
         require(person, Permission.CLAIM)
 
         def take(ledger: Ledger) -> ReviewRow:
             review = ledger.reviews.get(review_id, lock=True)
-            _voted_on(ledger, person, review)
+            voted_on(ledger, person, review)
+            if token:
+                still_ones_own(review, person, token)
             ledger.reviews.claim(review, person.id, min(CLAIM_LEASE, review.due_at - ledger.now))
             ledger.trace.add(review.case_id, "review.claimed", {"review": review.id, "by": person.id})
             return review
@@ -127,8 +149,11 @@ class ReviewDesk:
         The same request key again casts no second vote, and tells what came of the first.
         """
         require(person, Permission.DECIDE)
-        if request_key and (earlier := await self._answered(person, review_id, decision, request_key)):
-            return earlier
+        if request_key:
+            specs, key = self._tools.specs(), request_key
+            sent = lambda ledger: earlier(ledger, specs, person, review_id, decision, key)  # noqa: E731
+            if (answered := await self._database.read(person.workspace, sent)) is not None:
+                return answered
         vote = await self.voting(person, review_id, decision, request_key)
         decided = await self._told(self._database.write(person.workspace, vote))
         if decided.status != ReviewStatus.OPEN:
@@ -151,6 +176,10 @@ class ReviewDesk:
         def vote(ledger: Ledger) -> Decided:
             review = ledger.reviews.get(review_id, lock=True)
             action = self._may_vote(ledger, person, review, decision)
+            if decision.choice is Choice.ESCALATE:
+                known = self._gate.groups(action.kind, ledger.now)
+                hand_on(ledger, person, review, action, decision, known, request_key or "")
+                return _still_open(ledger, review)
             row = VoteRow(
                 review_id=review.id,
                 action_id=action.id,
@@ -167,17 +196,14 @@ class ReviewDesk:
             self._bill(ledger, review, row)
             match decision.choice:
                 case Choice.REJECT:
-                    decided = self._settle(ledger, review, ReviewStatus.REJECTED, row)
+                    return self._settle(ledger, review, ReviewStatus.REJECTED, row)
+                case Choice.RESPOND:
+                    return self._settle(ledger, review, ReviewStatus.RESPONDED, row)
                 case Choice.EDIT:
                     assert edited is not None
-                    decided = self._edit(ledger, review, row, edited, facts)
-                case Choice.RESPOND:
-                    decided = self._settle(ledger, review, ReviewStatus.RESPONDED, row)
+                    return self._edit(ledger, review, row, edited, facts)
                 case Choice.APPROVE:
-                    decided = self._approve(ledger, review, row, action)
-                case Choice.ESCALATE:
-                    raise InvalidInput("Nothing can be passed on yet.", field="choice", hint="Leave it in the queue.")
-            return decided
+                    return self._approve(ledger, review, row, action)
 
         return vote
 
@@ -186,35 +212,22 @@ class ReviewDesk:
         self._stream.publish()
         await self._ring(workspace, case_id)
 
-    async def _answered(self, person: Person, review_id: str, decision: Decision, request_key: str) -> Decided | None:
-        """What came of the vote that this request cast before, if it did. Raises `KeyReused`."""
+    async def undo(self, person: Person, review_id: str) -> Decided:
+        """Takes back what this person decided, while its effect waits: the question is open again, without a vote.
 
-        def find(ledger: Ledger) -> Decided | None:
-            review = ledger.reviews.get(review_id)
-            vote = next((v for v in ledger.reviews.votes(review_id) if v.person == person.id), None)
-            if vote is None or vote.request_key != request_key:
-                return None
-            before, now = ((each.choice, each.reason_code, each.note, each.seen) for each in (vote, decision))
-            if before != now:
-                raise KeyReused(f"'{request_key[:60]}' was the key of another decision.", hint="Use a new key.")
-            for following in ledger.reviews.of_action(review.edited_to or ""):
-                review = following
-            action = ledger.effects.proposed(ledger.effects.action(review.edited_to or review.action_id))
-            asked, is_open = ledger.reviews.asked(review), review.status == ReviewStatus.OPEN
-            waiting = missing(asked, valid_voters(ledger, action, review)) if is_open else []
-            status = ReviewStatus(review.status)
-            return Decided(review_id=review.id, status=status, action_id=action.id, waiting_for=waiting)
+        Raises `AlreadyDecided` where the effect may have begun, `Forbidden` for what others decided.
+        """
+        require(person, Permission.DECIDE)
 
-        return await self._database.read(person.workspace, find)
+        def take_back(ledger: Ledger) -> Decided:
+            return _still_open(ledger, undo_window.take_back(ledger, person, review_id, self._undo))
+
+        return await self._told(self._database.write(person.workspace, take_back))
 
     def _may_vote(self, ledger: Ledger, person: Person, review: ReviewRow, decision: Decision) -> ProposedAction:
-        action = _voted_on(ledger, person, review)
-        held = review.claimed_until is not None and review.claimed_until > ledger.now
-        if held and review.claimed_by != person.id:
-            raise StaleState(f"{review.claimed_by} holds it.", hint="Take another one.", present=review.claimed_by)
-        if decision.seen != ledger.reviews.saw(review, action.args):
-            raise StaleState("It changed since you looked at it.", hint="Look again.", present=str(review.version))
-        _whole(decision, action)
+        action = voted_on(ledger, person, review)
+        as_it_is(ledger, person, review, action, decision)
+        whole(decision, action)
         return action
 
     def _approve(self, ledger: Ledger, review: ReviewRow, vote: VoteRow, action: ProposedAction) -> Decided:
@@ -225,9 +238,9 @@ class ReviewDesk:
         review.claimed_by, review.claim_token, review.claimed_until = "", "", None
         review.version += 1
         ledger.session.add(review)
-        waiting = missing(asked, voters)
-        log_step(ledger, review, "vote.cast", vote, waiting_for=waiting)
-        return Decided(review_id=review.id, status=ReviewStatus.OPEN, action_id=review.action_id, waiting_for=waiting)
+        decided = _still_open(ledger, review)
+        log_step(ledger, review, "vote.cast", vote, waiting_for=decided.waiting_for)
+        return decided
 
     def _edited(
         self, ledger: Ledger, person: Person, review_id: str, decision: Decision
@@ -275,13 +288,19 @@ class ReviewDesk:
     ) -> Decided:
         ledger.reviews.settle(review, to)
         ledger.timers.cancel(review_id=review.id)
-        log_step(ledger, review, f"review.{to}", vote, edited_to=review.edited_to)
         case = ledger.cases.get(review.case_id, lock=True)
-        ledger.outbox.tell(case, "review.decided", {"review": review.id, "status": str(to)})
         asked = ledger.effects.action(review.action_id)
+        until = None
+        if wake and to in undo_window.WAITS and asked.tool in self._tools.specs():
+            until = undo_window.window(ledger, case, asked.tool, self._undo)
+        more = {"undo_until": until.isoformat()} if until else {}
+        log_step(ledger, review, f"review.{to}", vote, edited_to=review.edited_to, **more)
+        ledger.outbox.tell(case, "review.decided", {"review": review.id, "status": str(to)})
         if case.status in FINISHED:
             reversal.answered(ledger, case, asked)
-        if wake and case.status not in FINISHED:
+        if until is not None:
+            undo_window.begin(ledger, review, until)
+        elif wake and case.status not in FINISHED:
             wake_up(ledger, case, review)
             if case.status == CaseStatus.FAILED and asked.tool == incidents.RECOVER:
                 ledger.cases.move(case, CaseStatus.OPEN)
@@ -320,26 +339,7 @@ class ReviewDesk:
         return result
 
 
-def _voted_on(ledger: Ledger, person: Person, review: ReviewRow) -> ProposedAction:
-    """The action that an open review asks about. Raises what `require_a_vote` raises, `AlreadyDecided` also if late."""
-    ledger.reviews.still_open(review)
-    if review.due_at <= ledger.now:
-        raise AlreadyDecided("Its time is over.", hint="It will expire in a moment.", present="expired")
+def _still_open(ledger: Ledger, review: ReviewRow) -> Decided:
     action = ledger.effects.proposed(ledger.effects.action(review.action_id))
-    require_a_vote(ledger, action, review, person)
-    return action
-
-
-def _whole(decision: Decision, action: ProposedAction) -> None:
-    """Raises `InvalidInput` where something is missing that this choice needs, or the choice itself."""
-    match decision.choice:
-        case Choice.REJECT if not decision.reason_code:
-            raise InvalidInput("A rejection needs a reason code.", field="reason_code", hint="Give one.")
-        case Choice.EDIT if action.proposer == incidents.HOUSE or decision.args is None:
-            raise InvalidInput("Nothing can be edited here.", field="args", hint="Approve or reject it.")
-        case Choice.RESPOND if action.proposer == incidents.HOUSE:
-            raise InvalidInput("The house asks, no agent.", field="choice", hint="Approve or reject it.")
-        case Choice.RESPOND | Choice.ESCALATE if not decision.note.strip():
-            raise InvalidInput("It needs your words.", field="note", hint="Say what others have to know.")
-        case _:
-            pass
+    waiting = missing(ledger.reviews.asked(review), valid_voters(ledger, action, review))
+    return Decided(review_id=review.id, status=ReviewStatus.OPEN, action_id=action.id, waiting_for=waiting)

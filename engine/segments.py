@@ -23,6 +23,7 @@ from engine.journal import Journal, Note
 from engine.rates import RateCard
 from engine.reviews import ReviewDesk
 from engine.stream import Stream
+from engine.undo_window import waits
 from ledger.database import Database, Ledger
 from ledger.tables import CaseRow, InboxRow
 from ledger.trouble import RECORDS_AWAY
@@ -267,7 +268,8 @@ class Segments:
     def _too_early(self, ledger: Ledger, event: InboxRow) -> bool:
         """An event that claims an answer to a question which people have not answered: it wakes up nobody."""
         claimed = event.payload.get("interrupt_id")
-        waiting = ledger.reviews.of_case(event.case_id, only_open=True) if claimed else []
+        asked = ledger.reviews.of_case(event.case_id) if claimed else []
+        waiting = [row for row in asked if row.status == ReviewStatus.OPEN or waits(ledger, row)]
         if not any(review.interrupt_id == claimed for review in waiting):
             return False
         ledger.cases.processed(event, "its question is still open")

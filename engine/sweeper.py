@@ -12,15 +12,19 @@ from datetime import timedelta
 
 from core.errors import NotAllowed
 from core.states import CaseStatus, Desired
+from engine import undo_window
 from engine.executing import Executing
 from engine.reversal import UNDO_TIMER, fired
+from engine.review_log import EXPIRY_TIMER
 from engine.reviews import ReviewDesk
 from engine.rulings import unreconciled
 from engine.stream import Stream
 from ledger.database import Database, Ledger
 from ledger.tables import SYSTEM, TimerRow
 
-_LATE = "review.expiry"
+_LATE = EXPIRY_TIMER
+_OF_REVIEWS = frozenset({EXPIRY_TIMER, undo_window.UNDO_TIMER})
+"""What people did, or did not do in time: it goes on wherever people are served."""
 _GRACE = timedelta(minutes=1)
 """How long a segment has to find out by itself what came of an effect whose lease is over."""
 
@@ -71,7 +75,7 @@ class Sweeper:
                 log.exception("a chore failed")
         due = await self._database.read(SYSTEM, lambda ledger: ledger.timers.due())
         for timer in due:
-            if self._whole or timer.purpose == _LATE:
+            if self._whole or timer.purpose in _OF_REVIEWS:
                 await self._look_after(timer)
         if self._whole:
             await self._go_on()
@@ -109,6 +113,8 @@ class Sweeper:
                 return ""
             if timer.purpose == _LATE:
                 return self._desk.expire(ledger, timer.review_id)
+            if timer.purpose == undo_window.UNDO_TIMER:
+                return undo_window.over(ledger, timer.review_id)
             case = ledger.cases.get(timer.case_id, lock=True)
             if timer.purpose == UNDO_TIMER:
                 return case.id if fired(ledger, case) else ""

@@ -61,6 +61,7 @@ def barred(ledger: Ledger, action: ProposedAction) -> dict[str, str]:
             ledger.people.keepers(action.workspace, opener), f"You hold a token of {opener}, who opened this case."
         )
         parties[opener] = "You opened this case: somebody else has to decide."
+    parties |= dict.fromkeys(ledger.desk_work.passed_on_by(action.id), "You passed it on: others decide.")
     return parties | {action.proposer: "You proposed this action: somebody else has to approve it."}
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from core.actions import ProposedAction
 from core.errors import NotFound
 from core.ports import Count
-from core.verdicts import BookRef, Deny, Fact, Verdict
+from core.verdicts import BookRef, Deny, Fact, ReviewerSet, Verdict
 from policies.book import Book
 from policies.judge import judge
 from policies.succession import Standing, standing_at
@@ -61,6 +61,10 @@ class BookJudge:
     def book(self, kind: str, now: datetime) -> BookRef:
         book = self.at(kind, now)
         return book.ref if book else NO_BOOK
+
+    def groups(self, kind: str, now: datetime) -> Mapping[str, ReviewerSet]:
+        book = self.at(kind, now)
+        return book.reviewers if book else {}
 
     def judge(self, action: ProposedAction, facts: Mapping[str, Fact], now: datetime) -> Verdict:
         book = self.at(action.kind, now)
