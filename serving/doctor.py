@@ -25,6 +25,7 @@ from ledger.migrate import HEAD
 from ledger.tables import SYSTEM
 from ledger.workers import Workers
 from serving import neighbours, told_settings
+from serving.auth.safety import weaknesses
 from serving.storage import LEDGER
 from serving.symptoms import Line, State, fail, ok, skew, told, warn
 
@@ -101,7 +102,13 @@ def _settings(settings: Settings) -> list[Line]:
     for name, meant in told_settings.meaning_nothing():
         do = f"Perhaps {meant} was meant." if meant else "Take it away."
         lines.append(warn("settings", f"{name} is in the environment, and no setting", do))
-    return lines
+    return [*lines, *_safety(settings)]
+
+
+def _safety(settings: Settings) -> list[Line]:
+    tell = fail if settings.environment == "production" else warn
+    found = [tell("safety", each.says, each.do) for each in weaknesses(settings)]
+    return found or [ok("safety", f"nothing that everybody knows, no open door ({settings.environment})")]
 
 
 def _folder(folder: Path) -> list[Line]:

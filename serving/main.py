@@ -18,9 +18,14 @@ import uvicorn
 from core.errors import LeaseLost, SetupError
 from core.settings import Settings, load_settings
 from serving.api.app import make_app
+from serving.auth.safety import require_safe
+from serving.auth.tls import listening_options, tls
 from serving.house import House, Role, open_house, owner
 from serving.local import ADDRESS, issue_local_token, write_private
 from serving.mcp import door as mcp_door
+
+_NOWHERE = "localhost"
+"""Where a process listens that has no door."""
 
 
 @contextmanager
@@ -46,12 +51,15 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 async def serving(house: House, sock: socket.socket) -> AsyncIterator[str]:
     """Serves the API of a house on a bound socket. Yields its address."""
     app = make_app(house)
-    config = uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False)
+    context = tls(house.settings.server)
+    options = listening_options(house.settings.server, context)
+    config = uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False, **options)
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     task = asyncio.create_task(server._serve([sock]))
     host, port = sock.getsockname()[:2]
-    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "http" if context is None else "https"
+    address = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
     write_private(house.settings.data / ADDRESS, address)
     try:
         async with mcp_door.opened(app):
@@ -185,12 +193,15 @@ def worker(name: str | None) -> None:
       countersign worker
     """
     settings = _shared(load_settings(**({"engine": {"worker": name}} if name is not None else {})), "worker")
+    require_safe(settings, _NOWHERE)
     log_to_stderr()
     asyncio.run(labour(settings))
 
 
 def _serve(settings: Settings, host: str | None, port: int | None, role: Role = "all") -> None:
     log_to_stderr()
+    require_safe(settings, host or settings.server.host)
+    tls(settings.server)
     with listening(host or settings.server.host, settings.server.port if port is None else port) as sock:
         asyncio.run(run(settings, sock, role))
 

@@ -11,6 +11,7 @@ import click
 import uvicorn
 
 from core.settings import Settings, load_settings
+from serving.auth.safety import require_safe
 from serving.executor.app import executor_app
 from serving.executor.room import ExecutorRoom, open_executor
 from serving.main import effects_ledger_on, listening, log_to_stderr, stopping
@@ -69,5 +70,6 @@ def executor(host: str | None, port: int | None, name: str | None) -> None:
     """
     settings = load_settings(**({"engine": {"worker": name}} if name is not None else {}))
     log_to_stderr()
+    require_safe(settings, host or settings.executor.host)
     with listening(host or settings.executor.host, settings.executor.port if port is None else port) as sock:
         asyncio.run(carry_out(settings, sock))
