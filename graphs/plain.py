@@ -211,7 +211,7 @@ def _nodes(names: tuple[str, ...]) -> Any:
 def _command(given: Mapping[str, JSON]) -> dict[str, Any]:
     command: dict[str, Any] = {}
     if (update := given.get("update")) is not None:
-        command["update"] = [tuple(each) for each in update] if isinstance(update, list) else update  # type: ignore[arg-type]
+        command["update"] = [tuple(each) for each in update] if isinstance(update, list) else update
     if (goto := given.get("goto")) is not None:
         command["goto"] = [_place(each) for each in goto] if isinstance(goto, list) else _place(goto)
     return command

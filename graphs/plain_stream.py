@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
-from langgraph.types import Interrupt
+from langgraph.types import Interrupt, StreamMode
 
 from core.errors import InvalidInput
 from engine.served import Asked, Emit
 
-MODES: Mapping[str, str] = {
+MODES: Mapping[str, StreamMode] = {
     "values": "values",
     "updates": "updates",
     "messages": "messages",
@@ -24,7 +24,7 @@ MODES: Mapping[str, str] = {
 """By what a client asks for: the graph's own mode."""
 
 
-def own_modes(asked: Sequence[str]) -> list[str]:
+def own_modes(asked: Sequence[str]) -> list[StreamMode]:
     """What to ask the graph for. Raises `InvalidInput` for a mode that is not served."""
     for mode in asked:
         if mode not in MODES:
@@ -33,7 +33,8 @@ def own_modes(asked: Sequence[str]) -> list[str]:
                 field="stream_mode",
                 hint=f"There are: {', '.join(MODES)}.",
             )
-    return list(dict.fromkeys(["values", *(MODES[mode] for mode in asked)]))
+    modes: list[StreamMode] = ["values", *(MODES[mode] for mode in asked)]
+    return list(dict.fromkeys(modes))
 
 
 def question(each: Interrupt[Any]) -> dict[str, Any]:

@@ -64,7 +64,8 @@ class Threads:
     def get(self, thread_id: str, *, lock: bool = False) -> ThreadRow | None:
         if not lock:
             return _THREAD.first(self._session, thread=thread_id)
-        return self._session.exec(_locked(rows(ThreadRow).where(ThreadRow.id == thread_id))).first()
+        found: ThreadRow | None = self._session.exec(_locked(rows(ThreadRow).where(ThreadRow.id == thread_id))).first()
+        return found
 
     def of_case(self, case_id: str) -> ThreadRow | None:
         """The conversation that became this case."""
@@ -96,8 +97,8 @@ class Threads:
         """Read on as they are asked for. Those that are only for one run are in no list."""
         order = col(SORTS[sort])
         one_run = exists().where(
-            ThreadRunRow.workspace == ThreadRow.workspace,
-            ThreadRunRow.thread_id == ThreadRow.id,
+            col(ThreadRunRow.workspace) == col(ThreadRow.workspace),
+            col(ThreadRunRow.thread_id) == col(ThreadRow.id),
             col(ThreadRunRow.temporary),
         )
         found = rows(ThreadRow).where(~one_run)
@@ -128,7 +129,10 @@ class Threads:
     def run(self, run_id: str, *, lock: bool = False) -> ThreadRunRow | None:
         if not lock:
             return _BY_ID.first(self._session, run=run_id)
-        return self._session.exec(_locked(rows(ThreadRunRow).where(ThreadRunRow.id == run_id))).first()
+        found: ThreadRunRow | None = self._session.exec(
+            _locked(rows(ThreadRunRow).where(ThreadRunRow.id == run_id))
+        ).first()
+        return found
 
     def runs(self, thread_id: str, *, status: str = "", limit: int = 100, offset: int = 0) -> list[ThreadRunRow]:
         """Newest first."""
@@ -157,10 +161,10 @@ class Threads:
 
     def due(self, limit: int) -> list[tuple[str, str, str]]:
         """Workspace, thread and id of runs that may begin now, in their order; and of those that a process lost."""
-        waits = (ThreadRunRow.status == "pending") & (
+        waits = (col(ThreadRunRow.status) == "pending") & (
             col(ThreadRunRow.not_before).is_(None) | (col(ThreadRunRow.not_before) <= self._now)
         )
-        lost = (ThreadRunRow.status == "running") & (col(ThreadRunRow.lease_until) < self._now)
+        lost = (col(ThreadRunRow.status) == "running") & (col(ThreadRunRow.lease_until) < self._now)
         found = rows(ThreadRunRow.workspace, ThreadRunRow.thread_id, ThreadRunRow.id).where(
             col(ThreadRunRow.status).in_(OPEN), waits | lost
         )
@@ -253,7 +257,7 @@ class Threads:
         found = rows(ThreadSeenRow).where(ThreadSeenRow.thread_id == thread_id, ThreadSeenRow.person == person)
         row = self._session.exec(found.with_for_update()).first()
         if row is None:
-            row = ThreadSeenRow(thread_id=thread_id, person=person)
+            row = ThreadSeenRow(workspace="", thread_id=thread_id, person=person)
         row.interrupts, row.at = list(interrupts), self._now
         self._session.add(row)
 

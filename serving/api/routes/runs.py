@@ -27,11 +27,14 @@ LastEvent = Annotated[str | None, Header(alias="Last-Event-ID", max_length=64)]
 Action = Annotated[Literal["interrupt", "rollback"], Query()]
 
 
-async def _started(house: House, person: Person, thread_id: str, asked: RunIn, *, alone: bool = False) -> ThreadRunRow:
+async def _started(
+    house: House, person: Person, thread_id: str, asked: RunIn, *, alone: bool = False, stays: bool = True
+) -> ThreadRunRow:
     named = asked.model_copy(update={"assistant_id": shapes.graph_named(house.served, asked.assistant_id)})
     if alone:
         named.if_not_exists = "create"
-    return await house.runs.start(person, thread_id, wish_of(named, temporary=alone and asked.on_completion != "keep"))
+    wish = wish_of(named, temporary=alone and asked.on_completion != "keep")
+    return await house.runs.start(person, thread_id, wish, stays=stays)
 
 
 # on a thread
@@ -39,7 +42,7 @@ async def _started(house: House, person: Person, thread_id: str, asked: RunIn, *
 
 @router.post("/threads/{thread_id}/runs")
 async def create(house: Rooms, person: Caller, thread_id: ThreadId, asked: RunIn) -> Response:
-    run = await _started(house, person, thread_id, asked)
+    run = await _started(house, person, thread_id, asked, stays=False)
     return answer(shapes.run(run), headers=place(run))
 
 
@@ -137,7 +140,7 @@ async def cancel_many(house: Rooms, person: Caller, asked: RunsIn, action: Actio
 
 @router.post("/runs")
 async def create_alone(house: Rooms, person: Caller, asked: RunIn) -> Response:
-    run = await _started(house, person, "", asked, alone=True)
+    run = await _started(house, person, "", asked, alone=True, stays=False)
     return answer(shapes.run(run), headers=place(run))
 
 
