@@ -56,7 +56,11 @@ def args_model(tool: str, schema: JSON) -> type[BaseModel]:
     """Raises `InvalidInput` that names the place in the schema and what is wrong with it."""
     if not isinstance(schema, dict):
         _no("", "a schema is an object")
-    if len(json.dumps(schema)) > MOST_BYTES:
+    try:
+        size = len(json.dumps(schema))
+    except RecursionError:
+        _no("", f"it is nested more than {MOST_DEPTH} deep")
+    if size > MOST_BYTES:
         _no("", f"it has more than {MOST_BYTES:,} bytes")
     return _Reader(schema).root(tool)
 
