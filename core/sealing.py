@@ -33,6 +33,10 @@ class Tampered(Conflict):
     title = "Stored data was changed"
 
 
+class Erased(Conflict):
+    title = "Erased"
+
+
 class KeyMissing(SetupError):
     title = "A key is missing"
 

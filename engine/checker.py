@@ -6,12 +6,13 @@ import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from core.actions import Egress, ProposedAction
 from core.errors import Conflict, NotFound
 from core.ids import digest
 from core.ports import LoggedCall, ProviderLog, Tools
+from core.sealing import Erased
 from core.states import FINISHED, CaseStatus, ReviewStatus, RunStatus
 from core.verdicts import Review
 from engine.outcomes import cost_key, costs_of
@@ -147,6 +148,10 @@ class Checker:
             costs = costs_of(spec, ledger.effects.action(run.action_id).args, run.result)
         except NotFound:
             return  # that is told of already
+        except ValidationError:
+            if ledger.cases.get(run.case_id).erased_at is None:
+                raise
+            return  # nobody can say any more what it would have cost
         posted = ledger.costs.keys_of_case(run.case_id) if costs else set()
         for component in costs:
             if cost_key(run.action_id, component) not in posted:
@@ -195,6 +200,9 @@ def _gate(ledger: Ledger, run: RunRow) -> Iterator[Finding]:
             why = "and no decision let it"
         elif decided[-1].verdict == "review":
             why = _not_approved(ledger, action, run, Review.model_validate(decided[-1].body))
+    except Erased:
+        if ledger.cases.get(run.case_id).erased_at is None:
+            why = "and the key of its case was destroyed, which has its data"
     except (NotFound, Conflict) as gone:
         why = f"and {gone.detail}"
     if why:

@@ -153,6 +153,11 @@ class Housekeeper:
 
         if not (cases := await self._database.read(SYSTEM, find)):
             return False
+        await self.erase(cases, done)
+        return True
+
+    async def erase(self, cases: Sequence[Named], done: Counter[str]) -> None:
+        """What these cases hold goes, on every disk: they are over, and nothing holds them."""
         files = await self._files_of(cases)
         for name in files:
             (self._attachments / name).unlink(missing_ok=True)
@@ -162,7 +167,6 @@ class Housekeeper:
             gone = await self._database.write(SYSTEM, lambda ledger, case=case: _erased(ledger, case))  # type: ignore[misc]
             done["cases erased"] += gone is not None
             done["trace rows"] += (gone or {}).get("trace", 0)
-        return True
 
     async def _files_of(self, cases: Sequence[Named]) -> list[str]:
         """Attachments that these cases name, and no other one."""

@@ -295,9 +295,9 @@ class Database:
                 session.rollback()
             return result
 
-    def use(self, masters: MasterRing) -> None:
+    def use(self, masters: MasterRing, keep_s: float = 300.0) -> None:
         """From now on what is about people is sealed; before, and without, it is kept in the clear."""
-        self.keys = Keys(masters, self._aside()).serve(self.engine)
+        self.keys = Keys(masters, self._aside(), keep_s).serve(self.engine)
 
     def _aside(self) -> Engine:
         """With a connection to spare for who holds one already."""

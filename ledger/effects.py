@@ -11,7 +11,9 @@ from sqlmodel import Session, col, select
 
 from core.actions import Effect, ProposedAction
 from core.errors import Conflict, NotFound
+from core.personal import texts
 from core.ports import Count
+from core.sealing import ERASED, Erased
 from core.states import RunStatus
 from core.verdicts import Verdict
 from ledger.columns import UtcTime
@@ -119,9 +121,14 @@ class Effects:
 
     @staticmethod
     def proposed(row: ActionRow) -> ProposedAction:
-        """The action as it was proposed, rebuilt from the store. Raises `Conflict` if it is not what its id says."""
+        """The action as it was proposed, rebuilt from the store.
+
+        Raises `Conflict` if it is not what its id says, and `Erased` where that can't be told any more.
+        """
         action = ProposedAction.model_validate(row.model_dump(include=set(ProposedAction.model_fields)))
         if action.id != row.id:
+            if ERASED in texts(row.args):
+                raise Erased("What this action says was erased.", hint="Its case's data was erased.", present="erased")
             raise Conflict(f"The stored action {row.id} was changed.", hint="Look at the database: somebody wrote it.")
         return action
 

@@ -7,6 +7,7 @@ can be sent, in the middle of a result: a key that is not at hand is read over a
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -14,7 +15,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, bindparam, inspect, select
+from sqlalchemy import Connection, Engine, Table, bindparam, inspect, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstanceState
 from sqlmodel import Session, SQLModel
@@ -27,8 +28,6 @@ from ledger.tables import ActionRow, CaseRow, ReviewRow, VoteRow
 
 HOUSE = "house-"
 """How the ids of keys begin that belong to no case; the last one made seals, the others only open."""
-_KEEP_S = 300.0
-"""How long a key is taken for what it was: after that its destruction is known to every process."""
 _KEPT = 20_000
 
 _KEY: Table = DataKeyRow.__table__  # type: ignore[attr-defined]
@@ -38,6 +37,11 @@ _HOUSE = (
     .where(_KEY.c.id.startswith(HOUSE), _KEY.c.destroyed_at.is_(None))
     .order_by(_KEY.c.created_at.desc(), _KEY.c.id.desc())
     .limit(1)
+)
+_DESTROY = (
+    update(_KEY)
+    .where(_KEY.c.id == bindparam("owner"), _KEY.c.destroyed_at.is_(None))
+    .values(wrapped=bindparam("wrapped"), destroyed_at=bindparam("at"))
 )
 _ACTIONS: Table = ActionRow.__table__  # type: ignore[attr-defined]
 _CASE_OF = select(_ACTIONS.c.case_id).where(_ACTIONS.c.id == bindparam("action"))
@@ -68,8 +72,12 @@ def masters_in_use(engine: Engine) -> frozenset[str]:
 class Keys:
     """Implements `columns.Openers`. Used by many threads."""
 
-    def __init__(self, masters: MasterRing, aside: Engine) -> None:
-        """`aside` has a connection to spare while all others are in use."""
+    def __init__(self, masters: MasterRing, aside: Engine, keep_s: float = 300.0) -> None:
+        """`aside` has a connection to spare while all others are in use.
+
+        For `keep_s` a case's key is taken for what it was: after that every process knows that it was destroyed.
+        """
+        self._keep_s = keep_s
         self.masters = masters
         self._aside = aside
         self._guard = threading.Lock()
@@ -103,6 +111,9 @@ class Keys:
         hit, key = self._at_hand(self._house)
         if hit and key is not None:
             return key
+        with self._aside.connect().execution_options(writes=False) as connection:
+            if connection.execute(_HOUSE).scalar():
+                return self._house_key(connection)
         with self._aside.begin() as connection:
             return self._house_key(connection)
 
@@ -158,6 +169,16 @@ class Keys:
         """Makes the house's key, if there is none. Raises `KeyMissing` where another master key was in use."""
         with self._aside.begin() as connection:
             self._house_key(connection)
+
+    def destroy(self, session: Session, case_id: str) -> bool:
+        """From the commit on nobody reads what it sealed, on this disk or on any copy. False if it is gone already."""
+        session.flush()
+        now = session.info["now"]
+        gone: Any = session.connection().execute(_DESTROY, {"owner": case_id, "wrapped": "", "at": now})
+        session.info.setdefault("keys_destroyed", []).append(case_id)
+        session.info.get("keys_made", {}).pop(case_id, None)
+        self.forget(case_id)
+        return bool(gone.rowcount)
 
     def of_case(self, session: Session, workspace: str, case_id: str) -> DataKey:
         """The house's, where there is no case or its key was destroyed."""
@@ -236,6 +257,8 @@ class Keys:
                 self._house = owner
 
     def rolled_back(self, session: Session) -> None:
+        if gone := session.info.pop("keys_destroyed", None):
+            self.forget(*gone)
         for owner in session.info.pop("keys_made", {}):
             with self._guard:
                 self._made.pop(owner, None)
@@ -265,7 +288,8 @@ class Keys:
 
     def _keep(self, owner: str, key: DataKey | None) -> None:
         with self._guard:
-            self._known[owner] = (key, time.monotonic() + _KEEP_S)
+            until = math.inf if owner.startswith(HOUSE) else time.monotonic() + self._keep_s
+            self._known[owner] = (key, until)
             self._known.move_to_end(owner)
             while len(self._known) > _KEPT:
                 self._known.popitem(last=False)

@@ -12,12 +12,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Column, Text
 from sqlmodel import Field, Session
 
 from core.errors import KeyInUse
 from core.ids import digest
-from ledger.columns import a_time, json_object
+from ledger.columns import a_time, json_object, sealed_text
 from ledger.pen import Pen
 from ledger.tables import Row
 
@@ -32,7 +31,7 @@ class RequestKeyRow(Row, table=True):
     status: int = 0
     """Of the answer; 0 while there is none."""
     headers: dict[str, str] = json_object()
-    answer: str = Field(default="", sa_column=Column(Text, nullable=False))
+    answer: str = sealed_text("request_key.answer")
     begun_at: datetime = a_time(index=True)
 
 

@@ -1,7 +1,8 @@
 """What may go: checkpoints of cases that rest, the content of cases that are over, rows that have served their time.
 
 A case that is unfinished, whose outcome at a provider is not known, or about which people are still asked, keeps
-everything. What is under the audit chain's hashes, actions, decisions, votes, runs and costs stay for ever.
+everything. Rows of the audit chain, actions, decisions, votes, runs and costs stay for ever; what people wrote in them
+is read by nobody any more once the key of their case is destroyed.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from sqlalchemy import ColumnElement, CursorResult, Text, cast, delete, exists, 
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, SQLModel, col, select
 
+from core.personal import texts
 from core.states import FINISHED, CaseStatus, ReviewStatus, RunStatus
+from ledger.keys import Keys
 from ledger.process_tables import ArrivalRow, OutboxRow, SourceRow
 from ledger.request_keys import RequestKeyRow
 from ledger.tables import AuditRow, CaseRow, InboxRow, ReviewRow, RunRow, TimerRow, TokenRow, TraceRow
+from ledger.thread_tables import ThreadEventRow, ThreadRow, ThreadRunRow
 
 _RESTS = (CaseStatus.WAITING, CaseStatus.PAUSED, CaseStatus.FAILED)
 """Nothing runs, and it goes on from its last checkpoint."""
@@ -64,7 +68,7 @@ class Retention:
         if not before:
             return []
         found = select(CaseRow).where(*_erasable(before)).order_by(col(CaseRow.closed_at)).limit(limit)
-        return [Named(row.workspace, row.id, frozenset(_words(row.payload))) for row in self._session.exec(found)]
+        return [named(row) for row in self._session.exec(found)]
 
     def erasable(self, before: Mapping[CaseStatus, datetime]) -> int:
         return self._count(CaseRow, *_erasable(before)) if before else 0
@@ -77,10 +81,13 @@ class Retention:
         others = select(CaseRow.payload).where(
             col(CaseRow.id).not_in(but), or_(*(text.contains(ref, autoescape=True) for ref in refs))
         )
-        return set(refs) & {word for payload in self._session.exec(others) for word in _words(payload)}
+        return set(refs) & {word for payload in self._session.exec(others) for word in texts(payload)}
 
     def erase(self, case_id: str) -> dict[str, int] | None:
-        """Deletes a finished case's payload, its trace and what its events said. None if somebody was faster."""
+        """Destroys a finished case's key, and deletes its payload, its trace and what its events and threads said.
+
+        None if somebody was faster.
+        """
         rows = self._locked([case_id], col(CaseRow.erased_at).is_(None), col(CaseRow.status).in_(FINISHED))
         if not rows:
             return None
@@ -89,12 +96,49 @@ class Retention:
         for event in self._session.exec(select(InboxRow).where(col(InboxRow.case_id) == case_id)):
             event.payload = _digest_of(event.payload)
             self._session.add(event)
+        self._empty_threads(case_id)
+        keys: Keys | None = self._session.info.get("keys")
         published = (col(OutboxRow.case_id) == case_id, col(OutboxRow.published_at).is_not(None), _NOT_THE_LAST)
         return {
             "trace": self._delete(TraceRow, col(TraceRow.case_id) == case_id),
             "outbox": self._delete(OutboxRow, *published),
             "arrival": self._delete(ArrivalRow, col(ArrivalRow.case_id) == case_id),
             "source": self._delete(SourceRow, col(SourceRow.case_id) == case_id),
+            **({"key": int(keys.destroy(self._session, case_id))} if keys is not None else {}),
+        }
+
+    def _empty_threads(self, case_id: str) -> None:
+        """Conversations that became the case: what was said in them, and what their streams told."""
+        for thread in self._session.exec(select(ThreadRow).where(ThreadRow.case_id == case_id)):
+            thread.state, thread.interrupts, thread.notes, thread.meta = {}, {}, {}, {}
+            self._session.add(thread)
+            own = (ThreadRunRow.workspace == thread.workspace, ThreadRunRow.thread_id == thread.id)
+            for run in self._session.exec(select(ThreadRunRow).where(*own)):
+                run.asked, run.problem, run.meta = {}, {}, {}
+                self._session.add(run)
+                self._delete(ThreadEventRow, col(ThreadEventRow.run_id) == run.id)
+
+    # a person's
+
+    def of_subject(self, subject: str) -> list[CaseRow]:
+        """The cases about somebody, the oldest first."""
+        found = select(CaseRow).where(CaseRow.subject == subject).order_by(col(CaseRow.opened_at), col(CaseRow.id))
+        return list(self._session.exec(found))
+
+    def held(self, case_ids: Sequence[str]) -> dict[str, str]:
+        """Those that may not be erased, and why."""
+        if not case_ids:
+            return {}
+        mine = col(CaseRow.id).in_(case_ids)
+        open_ones = select(CaseRow.id).where(mine, col(CaseRow.status).not_in(FINISHED))
+        asked = select(ReviewRow.case_id).where(
+            col(ReviewRow.case_id).in_(case_ids), ReviewRow.status == ReviewStatus.OPEN
+        )
+        in_the_air = select(RunRow.case_id).where(col(RunRow.case_id).in_(case_ids), col(RunRow.status).in_(_NOT_KNOWN))
+        return {
+            **dict.fromkeys(self._session.exec(asked), "people are asked about it"),
+            **dict.fromkeys(self._session.exec(in_the_air), "what came of an effect of it is not known"),
+            **dict.fromkeys(self._session.exec(open_ones), "it is open"),
         }
 
     # what has served its time
@@ -177,13 +221,5 @@ def _digest_of(payload: Mapping[str, Any]) -> dict[str, Any]:
     return {"event": {"digest": event["digest"]}} if isinstance(event, dict) and "digest" in event else {}
 
 
-def _words(value: Any) -> Iterator[str]:
-    """Every text in a payload."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _words(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _words(each)
+def named(case: CaseRow) -> Named:
+    return Named(case.workspace, case.id, frozenset(texts(case.payload)))

@@ -8,10 +8,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, Index, Text
+from sqlalchemy import JSON, Column, Index
 from sqlmodel import Field
 
-from ledger.columns import a_time, json_object, serial
+from ledger.columns import a_time, json_object, sealed_object, sealed_text, serial
 from ledger.tables import Row, _where
 
 
@@ -31,13 +31,13 @@ class ThreadRow(Row, table=True):
     status: str = Field(default="idle", max_length=16)
     """idle, busy, interrupted, error"""
     meta: dict[str, Any] = json_object()
-    state: dict[str, Any] = json_object()
+    state: dict[str, Any] = sealed_object("thread.state")
     """The graph's values after the last run: what lists show. Empty for graphs that show each person something else."""
-    interrupts: dict[str, Any] = json_object()
+    interrupts: dict[str, Any] = sealed_object("thread.interrupts")
     """Open questions after the last run: `{task: [{id, value}]}`."""
     case_id: str = Field(default="", max_length=40)
     """The case that it became, where its graph is a kind of business task."""
-    notes: dict[str, Any] = json_object()
+    notes: dict[str, Any] = sealed_object("thread.notes")
     """What the graph's own side keeps beside it. No client sees it."""
     created_at: datetime = a_time()
     updated_at: datetime = a_time()
@@ -63,7 +63,7 @@ class ThreadRunRow(Row, table=True):
     strategy: str = Field(default="enqueue", max_length=16)
     person: dict[str, Any] = json_object()
     """Whoever started it, with what they could do then."""
-    asked: dict[str, Any] = json_object()
+    asked: dict[str, Any] = sealed_object("thread_run.asked")
     """Input, command, config and how it is to be run."""
     meta: dict[str, Any] = json_object()
     attempt: int = 0
@@ -74,7 +74,7 @@ class ThreadRunRow(Row, table=True):
     not_before: datetime | None = a_time(nullable=True)
     wanted: str = Field(default="", max_length=16)
     """interrupt or rollback, where somebody wants its end."""
-    problem: dict[str, Any] = json_object()
+    problem: dict[str, Any] = sealed_object("thread_run.problem")
     """`{error, message}` of one that failed."""
     temporary: bool = False
     """Its thread goes with it."""
@@ -92,7 +92,7 @@ class ThreadEventRow(Row, table=True):
     run_id: str = Field(primary_key=True, max_length=36)
     seq: int = Field(primary_key=True)
     event: str = Field(max_length=400)
-    data: str = Field(sa_column=Column(Text, nullable=False))
+    data: str = sealed_text("thread_event.data")
     """JSON."""
 
 
@@ -106,7 +106,7 @@ class ThreadAnswerRow(Row, table=True):
     kind: str = Field(max_length=16)
     """answered, superseded"""
     person: str = Field(max_length=64)
-    value: dict[str, Any] = json_object()
+    value: dict[str, Any] = sealed_object("thread_answer.value")
     """`{"value": …}`"""
     run_id: str = Field(default="", max_length=36)
     """The run that goes on with it, or that took its place."""
