@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
@@ -35,8 +35,9 @@ class Known(NamedTuple):
     last_used_at: datetime | None
 
 
-_LOOK: Prepared[tuple[object, ...]] = Prepared(
-    select(
+_any_select: Any = select  # more columns than its type knows
+_LOOK: Prepared[tuple[Any, ...]] = Prepared(
+    _any_select(
         TokenRow.id,
         col(TokenRow.scopes),
         col(TokenRow.kinds),
@@ -123,22 +124,16 @@ class Tokens:
         token_id, scopes, kinds, expires_at, revoked_at, last_used_at, workspace, person, roles, active = found
         if revoked_at is not None:
             raise Unauthenticated("This token was revoked.", hint=_HINT)
-        if isinstance(expires_at, datetime) and expires_at <= self._now:
+        if expires_at is not None and expires_at <= self._now:
             raise Unauthenticated("This token has expired.", hint=_HINT)
         if person is None or not active:
             raise Unauthenticated("The person of this token is not active.", hint=_HINT)
-        who = Person.model_validate(
-            {
-                "id": person,
-                "workspace": workspace,
-                "roles": roles,
-                "scopes": scopes,
-                "kinds": kinds,
-                "token": token_id,
-            }
+        who = Person(
+            id=person,
+            workspace=workspace,
+            roles=frozenset(roles),
+            scopes=None if scopes is None else frozenset(scopes),
+            kinds=None if kinds is None else frozenset(kinds),
+            token=token_id,
         )
-        return Known(
-            who,
-            expires_at if isinstance(expires_at, datetime) else None,
-            last_used_at if isinstance(last_used_at, datetime) else None,
-        )
+        return Known(who, expires_at, last_used_at)

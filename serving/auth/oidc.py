@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import jwt
 from jwt.exceptions import PyJWTError
+from jwt.types import Options
 
 from core.access_settings import OidcSettings
 from core.errors import Forbidden, Unauthenticated
@@ -29,7 +30,12 @@ _ACCESS = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 _OTHER_USE = frozenset({"id", "refresh", "logout", "offline"})
 _OF_ID_TOKENS = ("nonce", "at_hash", "c_hash")
 _GROUPS = 500
-_VERIFY = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "strict_aud": False}
+_OPTIONS: Options = {
+    "require": ["exp", "iat", "iss", "aud", "sub"],
+    "verify_exp": False,  # these three by the house's clock, below
+    "verify_nbf": False,
+    "verify_iat": False,
+}
 
 
 class SignIn:
@@ -86,7 +92,7 @@ class SignIn:
                 algorithms=[algorithm],
                 audience=self._settings.audience,
                 issuer=self._settings.issuer,
-                options={**_VERIFY, "require": ["exp", "iat", "iss", "aud", "sub"]},  # type: ignore[typeddict-item]
+                options=_OPTIONS,
             )
         except jwt.InvalidSignatureError:
             _no("The signature of this token is not good.")

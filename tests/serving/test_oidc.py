@@ -183,7 +183,8 @@ async def test_a_token_that_says_something_else(town: Town, claims: JSON, said: 
 async def test_times_by_the_clock_of_the_house(town: Town, shift: dict[str, float], said: str) -> None:
     """The clocks may be half a minute apart, and no more."""
     now = town.live.house.database.clock.now().timestamp()
-    token = town.token("u-ada", "ops", **{name: now + by for name, by in shift.items()})
+    claims: JSON = {name: now + by for name, by in shift.items()}
+    token = town.token("u-ada", "ops", **claims)
     if said:
         assert said in await town.refused(token)
     else:

@@ -25,6 +25,7 @@ from core.settings import DatabaseSettings, ExecutorSettings, Settings, ShopSett
 from serving.api.app import make_app
 from serving.auth.safety import is_loopback, require_safe, weaknesses
 from serving.auth.tls import listening_options, tls
+from serving.house import House
 from tests.serving.live import Live, living, typed
 from tests.support.folders import quick_folder
 
@@ -117,7 +118,7 @@ async def test_docs_are_off_in_production(live: Live) -> None:
         assert (await http.get("/ok")).status_code == 200
 
 
-def _with(live: Live, server: ServerSettings, **more: str) -> object:
+def _with(live: Live, server: ServerSettings, **more: str) -> House:
     settings = live.house.settings.model_copy(update={"server": server, **more})
     return replace(live.house, settings=settings)
 
