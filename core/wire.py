@@ -72,7 +72,7 @@ class Kind(Wire):
 class SubmitCase(Wire):
     kind: str = Field(min_length=1, max_length=64)
     payload: dict[str, JSON]
-    priority: int = Field(default=0, ge=0, le=9)
+    priority: int = Field(default=0, ge=0, le=9, strict=True)
     """Of the cases that wait for a worker, those with a higher one go first. Above 0 it takes an operator."""
 
 
@@ -130,6 +130,17 @@ class VoteView(Wire):
     at: datetime
 
 
+class PassedOn(Wire):
+    """A question that somebody gave to others, and their words."""
+
+    person: str
+    from_group: str
+    to_group: str
+    note: str
+    at: datetime
+    taken_back: bool = False
+
+
 class ApprovalSummary(Wire):
     id: str
     case_id: str
@@ -152,6 +163,8 @@ class ApprovalSummary(Wire):
     """The case is a copy: whatever is decided, nothing happens outside."""
     high_risk: bool
     """Irreversible and several people are asked for: approving takes a second key."""
+    undo_until: datetime | None = None
+    """Until then whoever decided may take it back, and nothing follows from it."""
     version: int
 
 
@@ -178,6 +191,11 @@ class ApprovalDetail(Wire):
     evidence_for: list[str]
     evidence_against: list[str]
     votes: list[VoteView]
+    passed_on: list[PassedOn] = []
+    reason_codes: dict[str, str] = {}
+    """Why it may be rejected: each code with its words."""
+    trace: list[TraceEntry] = []
+    """What happened in its case last, the oldest first."""
     case: CaseSummary
     payload: dict[str, JSON]
     plan: list[PlanView]
@@ -248,11 +266,21 @@ class Fork(Wire):
 
 
 class Decide(Wire):
-    choice: Literal["approve", "reject", "edit", "respond"]
+    """What a person decides about an approval."""
+
+    choice: Literal["approve", "reject", "edit", "respond", "escalate"]
     seen: str = Field(max_length=64)
+    """The digest of what was shown, from the approval."""
     reason_code: str = Field(default="", max_length=64)
+    """Why it is rejected, one of the kind's codes."""
     note: str = Field(default="", max_length=4000)
+    """A response or an escalation has to say something."""
     args: dict[str, JSON] | None = None
+    """The whole arguments after an edit, as `args_schema` has them."""
+    to: str = Field(default="", max_length=100)
+    """The group that it is passed on to; the next one of policy's chain, if empty."""
+    claim: str = Field(default="", max_length=40)
+    """The token of one's claim: where others had it since, nothing is decided."""
     dwell_s: int = Field(default=0, ge=0, le=24 * 3600)
 
 

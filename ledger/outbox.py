@@ -63,6 +63,10 @@ class Outbox:
         places = [{"row": row, "place": number} for number, row in enumerate(ids, last + 1)]
         self._session.connection().execute(out, places)
 
+    def last(self) -> int:
+        """The position of the newest that is out."""
+        return int(self._session.exec(select(func.max(OutboxRow.position))).one() or 0)
+
     def published(self, after: int, limit: int, opened_by: str = "") -> list[OutboxRow]:
         """What is out, in order, from after a position; `opened_by` narrows it to the cases of one person."""
         found = select(OutboxRow).where(col(OutboxRow.position) > after)

@@ -26,6 +26,7 @@ from serving.api.routes import (
     traces,
 )
 from serving.api.routes import house as house_routes
+from serving.api.sse import Streams
 from serving.auth.door import Door
 from serving.chat.errors import OpenAiErrors
 from serving.house import House
@@ -54,6 +55,7 @@ ROUTERS = (
 def make_app(house: House) -> FastAPI:
     app = routed(docs=house.settings.environment == "development")
     app.state.house = house
+    app.state.streams = Streams(house)
     app.state.door = Door(house)
     headers.install(app, house.settings.server)
     return app

@@ -8,7 +8,7 @@ from fastapi import Depends, Header, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from core.people import Permission, Person, require
-from serving.auth.door import Door
+from serving.auth.door import Door, token_in
 from serving.house import House
 
 _bearer = HTTPBearer(auto_error=False, description="A token of the house, or an access token of its issuer.")
@@ -51,3 +51,11 @@ RequestKey = Annotated[
     str | None,
     Header(alias="Idempotency-Key", min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$"),
 ]
+LastEventId = Annotated[
+    str | None, Header(alias="Last-Event-ID", max_length=20, description="The id of the last event that was read.")
+]
+
+
+async def admitted(request: Request) -> Person:
+    """Whoever asked, as they are now: for what goes on long after it was asked for. Raises `Unauthenticated`."""
+    return await the_door(request).who(token_in(request.headers))

@@ -6,7 +6,7 @@ import asyncio
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from sse_starlette import EventSourceResponse
 
 from core.errors import CountersignError, NotFound
@@ -30,11 +30,11 @@ from core.wire import (
 from engine.housekeeping import since_when
 from ledger.database import Ledger
 from ledger.tables import CaseRow
-from serving.api.deps import Caller, RequestKey, Rooms
+from serving.api.deps import Caller, LastEventId, RequestKey, Rooms, admitted
 from serving.api.etags import UNCHANGED, IfMatch, IfNoneMatch, tagged, versions
 from serving.api.keyed import KeyedRoute
 from serving.api.pages import After, AfterId, Limit, following
-from serving.api.sse import follow
+from serving.api.sse import STREAM, TRACE, Following, follow, of_case, position, streams_of
 from serving.api.views import case_detail, case_summary, trace_entry
 from serving.house import House
 
@@ -161,15 +161,31 @@ async def trace(
     return await house.database.read(person.workspace, read)
 
 
-@router.get("/{case_id}/events")
+@router.get("/{case_id}/events", response_class=EventSourceResponse, responses=STREAM)
 async def events(
-    house: Rooms, person: Caller, case_id: str, last_event_id: Annotated[str | None, Header()] = None
+    house: Rooms, person: Caller, request: Request, case_id: str, last_event_id: LastEventId = None
 ) -> EventSourceResponse:
-    """The same as server-sent events, followed until the case ends."""
+    """The case's event log as server-sent events, followed until the case ends."""
+
+    async def still_may() -> object:
+        again = await admitted(request)
+        return await house.database.read(again.workspace, lambda ledger: _readable(ledger, again, case_id))
+
+    after, streams = position(last_event_id), streams_of(request)
     await house.database.read(person.workspace, lambda ledger: _readable(ledger, person, case_id))
-    return follow(
-        house, person.workspace, lambda ledger, after: ledger.trace.of_case(case_id, after), last_event_id, _ENDS
+    found = follow(
+        streams,
+        house.database,
+        person.workspace,
+        "trace",
+        TRACE,
+        after,
+        key=case_id,
+        read=of_case(case_id),
+        ends=_ENDS,
+        still_may=still_may,
     )
+    return Following(streams, person, found)
 
 
 @router.get("/{case_id}/checkpoints")

@@ -6,28 +6,54 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import ServerSentEvent
 
 from core.actions import JSON
-from core.errors import CountersignError, InvalidInput
+from core.errors import CountersignError
 from core.events import BATCH, STRUCTURED, read_message
 from core.people import Permission, Person, may, require
 from core.wire import Page
 from engine.bus.publisher import event_of
 from engine.in_turn import Receipt
+from ledger.database import Ledger
 from ledger.process_tables import OutboxRow
-from serving.api.deps import Caller, Rooms
-from serving.api.sse import PING_S
+from serving.api.deps import Caller, LastEventId, Rooms, admitted
+from serving.api.feed import Event, Log
+from serving.api.pages import After, Limit
+from serving.api.sse import STREAM, Following, follow, position, streams_of
 from serving.house import House
 
 router = APIRouter(prefix="/api/v1/events", tags=["events"])
 
 _LOOK_S = 1.0
-_BODY = {"schema": {"type": "object"}}
+"""Another process may publish, whose news is not heard here."""
+_TOGETHER_S = 0.1
+_TEXT = {"type": "string", "minLength": 1}
+_OBJECT = {
+    "type": "object",
+    "required": ["specversion", "id", "source", "type"],
+    "properties": {"specversion": {"const": "1.0"}, "id": _TEXT, "source": _TEXT, "type": _TEXT},
+}
+_BATCH: dict[str, Any] = {"type": "array", "items": {}}
+"""Each item is an event, or is answered with what is wrong with it."""
+_BODIES = {STRUCTURED: {"schema": _OBJECT}, BATCH: {"schema": _BATCH}}
+
+
+def _event(row: OutboxRow) -> Event:
+    event = event_of(row).structured()
+    sent = ServerSentEvent(json.dumps(event), event=str(event["type"]), id=str(row.position))
+    return Event(int(row.position or 0), row.case_id, str(event["type"]), sent.encode())
+
+
+PUBLISHED = Log(
+    read=lambda ledger, after, limit: [_event(row) for row in ledger.outbox.published(after, limit)],
+    last=lambda ledger: ledger.outbox.last(),
+    look_s=_LOOK_S,
+)
 
 
 class Answer(BaseModel):
@@ -55,7 +81,7 @@ class Answers(BaseModel):
 @router.post(
     "",
     status_code=202,
-    openapi_extra={"requestBody": {"content": {STRUCTURED: _BODY, BATCH: _BODY, "application/json": _BODY}}},
+    openapi_extra={"requestBody": {"required": True, "content": _BODIES}},
 )
 async def take(house: Rooms, person: Caller, request: Request, response: Response) -> Answer | Answers:
     """Takes an event, or a batch of them: structured, or with `ce-` headers. The same event again changes nothing."""
@@ -73,41 +99,50 @@ async def take(house: Rooms, person: Caller, request: Request, response: Respons
     return Answer.of(answer)
 
 
-@router.get("/published", response_model=Page[dict[str, JSON]])
+@router.get("/published", response_model=Page[dict[str, JSON]], responses={200: {"content": STREAM[200]["content"]}})
 async def published(
     house: Rooms,
     person: Caller,
-    after: Annotated[int, Query(ge=0)] = 0,
-    limit: Annotated[int, Query(ge=1, le=500)] = 200,
-    accept: Annotated[str, Header()] = "",
-    last_event_id: Annotated[str | None, Header()] = None,
+    request: Request,
+    after: After = 0,
+    limit: Limit = 200,
+    last_event_id: LastEventId = None,
 ) -> Any:
     """What we tell others, in order, after a position; followed, if `text/event-stream` is asked for.
 
     `next` is the position to go on from. Who may not read all sees the events of the cases that they opened.
     """
-    if "text/event-stream" in accept:
-        if last_event_id is not None and not last_event_id.isdigit():
-            raise InvalidInput("Last-Event-ID is the position of an event.", field="Last-Event-ID")
-        return EventSourceResponse(_follow(house, person, int(last_event_id or after)), ping=PING_S, send_timeout=30)
-    rows = await _rows(house, person, after, limit)
+    opened_by = "" if may(person, Permission.READ) else person.id
+    require(person, Permission.SUBMIT if opened_by else Permission.READ)
+    if "text/event-stream" in request.headers.get("accept", ""):
+        streams, since = streams_of(request), position(last_event_id) or after
+        if opened_by:
+            return Following(streams, person, _own(house, person, since, request))
+
+        async def still_may() -> None:
+            require(await admitted(request), Permission.READ)
+
+        found = follow(streams, house.database, person.workspace, "outbox", PUBLISHED, since, still_may=still_may)
+        return Following(streams, person, found)
+    rows = await house.database.read(person.workspace, lambda ledger: ledger.outbox.published(after, limit, opened_by))
     items = [event_of(row).structured() for row in rows]
     return Page[dict[str, JSON]](items=items, next=str(rows[-1].position) if rows else str(after))
 
 
-async def _rows(house: House, person: Person, after: int, limit: int) -> list[OutboxRow]:
-    opened_by = "" if may(person, Permission.READ) else person.id
-    require(person, Permission.SUBMIT if opened_by else Permission.READ)
-    return await house.database.read(person.workspace, lambda ledger: ledger.outbox.published(after, limit, opened_by))
-
-
-async def _follow(house: House, person: Person, after: int) -> AsyncIterator[ServerSentEvent]:
+async def _own(house: House, person: Person, after: int, request: Request) -> AsyncIterator[bytes]:
+    """Of the cases that one person opened."""
     while True:
         ticket = house.stream.ticket()
-        for row in (rows := await _rows(house, person, after, 200)):
-            after = row.position or after
-            event = event_of(row).structured()
-            yield ServerSentEvent(json.dumps(event), event=str(event["type"]), id=str(after))
-        if not rows:
-            with suppress(TimeoutError):  # another process may publish, whose news is not heard here
+        await admitted(request)
+
+        def read(ledger: Ledger, after: int = after) -> list[Event]:
+            return [_event(row) for row in ledger.outbox.published(after, 200, person.id)]
+
+        found = await house.database.read(person.workspace, read)
+        for event in found:
+            after = event.seq
+            yield event.text
+        if not found:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(ticket.wait(), _LOOK_S)
+            await asyncio.sleep(_TOGETHER_S)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from importlib.metadata import version
-from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Request
 from sse_starlette import EventSourceResponse
 
 from core.people import Permission, require
 from core.wire import Kind, Me, Status
 from ledger.database import Ledger
-from serving.api.deps import Caller, Reader, Rooms
+from serving.api.deps import Caller, LastEventId, Reader, Rooms, admitted
 from serving.api.keyed import KeyedRoute
-from serving.api.sse import follow
+from serving.api.sse import STREAM, TRACE, Following, follow, position, streams_of
 
 router = APIRouter(tags=["house"], route_class=KeyedRoute)
 
@@ -66,18 +65,29 @@ async def status(house: Rooms, person: Reader) -> Status:
     return await house.database.read(person.workspace, read)
 
 
-@router.get("/api/v1/events")
+@router.get("/api/v1/events", response_class=EventSourceResponse, responses=STREAM)
 async def events(
-    house: Rooms, person: Reader, last_event_id: Annotated[str | None, Header()] = None
+    house: Rooms, person: Reader, request: Request, last_event_id: LastEventId = None
 ) -> EventSourceResponse:
     """The workspace's event log as server-sent events; without `Last-Event-ID`, from now on."""
+
+    async def still_may() -> None:
+        require(await admitted(request), Permission.READ)
+
+    after, streams = position(last_event_id), streams_of(request)
     if last_event_id is None:
-        now = await house.database.read(person.workspace, lambda ledger: ledger.trace.last())
-        last_event_id = str(now)
-    return follow(house, person.workspace, lambda ledger, after: ledger.trace.since(after), last_event_id, frozenset())
+        after = await house.database.read(person.workspace, lambda ledger: ledger.trace.last())
+    found = follow(streams, house.database, person.workspace, "trace", TRACE, after, still_may=still_may)
+    return Following(streams, person, found)
 
 
-@router.post("/api/v1/attachments", status_code=201)
+@router.post(
+    "/api/v1/attachments",
+    status_code=201,
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}
+    },
+)
 async def attach(house: Rooms, person: Caller, request: Request) -> dict[str, str]:
     """Keeps the body, a photo, under its content's hash; the answer's `ref` goes into a case's payload."""
     require(person, Permission.SUBMIT)

@@ -6,13 +6,13 @@ import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 
 from core.errors import InvalidInput
 from core.wire import Kpis
 from ledger.database import Ledger
 from ledger.kpis import figures
 from serving.api.deps import Reader, Rooms
+from serving.api.pages import Moment
 
 router = APIRouter(prefix="/api/v1/kpis", tags=["kpis"])
 
@@ -21,8 +21,8 @@ router = APIRouter(prefix="/api/v1/kpis", tags=["kpis"])
 async def kpis(
     house: Rooms,
     person: Reader,
-    since: Annotated[AwareDatetime | None, Query(description="Cases that were opened then or later.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Cases that were opened before.")] = None,
+    since: Annotated[Moment | None, Query(description="Cases that were opened then or later.")] = None,
+    until: Annotated[Moment | None, Query(description="Cases that were opened before.")] = None,
 ) -> Kpis:
     """Over the workspace's cases, without copies of cases. A window takes cases by when they were opened."""
     if since is not None and until is not None and since >= until:
