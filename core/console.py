@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "policy": ("policies.commands.group:policy", "Write, prove, try and publish policy."),
     "evals": ("evals.command:evals", "Run offline suites."),
     "audit": ("serving.commands.audit:audit", "Verify the audit chain and check the books against the provider."),
+    "mcp": ("serving.commands.mcp:mcp", "Speak MCP with a client; accept the tools of other MCP servers."),
     "events": ("serving.commands.events:events", "Send events, read what is published, print what they look like."),
     "workers": ("serving.commands.workers:workers", "List who is at work."),
     "releases": ("serving.commands.releases:releases", "Say what becomes of waiting cases at a deployment."),

@@ -24,7 +24,7 @@ from ledger.database import Database, sqlite_database
 from ledger.migrate import HEAD
 from ledger.tables import SYSTEM
 from ledger.workers import Workers
-from serving import neighbours, told_settings
+from serving import neighbours, outsiders, told_settings
 from serving.auth.safety import weaknesses
 from serving.storage import LEDGER
 from serving.symptoms import Line, State, fail, ok, skew, told, warn
@@ -51,6 +51,7 @@ async def examine(settings: Settings, within_s: float) -> list[Line]:
         ("model", neighbours.model(settings, within_s)),
         ("executor", neighbours.executor(settings, within_s)),
         ("shop", neighbours.shop(settings, within_s)),
+        ("mcp", outsiders.outsiders(settings)),
         ("server", neighbours.server(settings, within_s)),
     ]
     found = await asyncio.gather(*(_asked(part, what, within_s) for part, what in parts))

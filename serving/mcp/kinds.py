@@ -71,4 +71,4 @@ def _args(spec: ToolSpec[Any], reads: bool) -> type[BaseModel]:
     if not reads:
         key = Annotated[Key, Field(description="Names the proposal, where the same call is meant twice.")]
         fields |= {"key": (key, ""), "wait_s": (Wait, 0)}
-    return create_model(f"In_{encode(spec.name)}", __base__=Asked, **fields)  # type: ignore[call-overload,no-any-return]
+    return create_model(f"In_{encode(spec.name)}", __base__=Asked, **fields)
