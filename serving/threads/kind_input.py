@@ -33,6 +33,14 @@ class Line:
     def shown(self) -> dict[str, JSON]:
         return {"id": self.id, "type": self.type, "content": self.text}
 
+    def kept(self) -> dict[str, JSON]:
+        """As the thread's row keeps it."""
+        return {"id": self.id, "type": self.type, "text": self.text}
+
+
+def line_of(kept: Mapping[str, Any]) -> Line:
+    return Line(str(kept["id"]), str(kept["type"]), str(kept["text"]))
+
 
 def said_in(given: JSON, run_id: str) -> list[Line] | None:
     """What people say in an input, in order; None where it is no talk but a payload. Raises `InvalidInput`."""

@@ -18,12 +18,14 @@ from engine.superseding import Words
 from graphs.kind import TaskKind
 from ledger.database import Ledger
 from ledger.tables import CaseRow, TraceRow
-from serving.threads.kind_input import Line, begins, known, said_in, spoken, text_of
+from serving.threads.kind_input import Line, begins, known, line_of, said_in, spoken, text_of
 from serving.threads.kind_rooms import Rooms
 from serving.threads.kind_state import Step, Telling, begun, entries
 
 _NEWS_S = 1.0
 """How long to wait for news before looking anyway: another process may have it."""
+_ASIDES = 50
+"""So many questions how it stands, and answers, are kept of a talk."""
 _ENDED = "Case {case} is over: {outcome}. What you write now does not open it again."
 
 
@@ -64,7 +66,7 @@ class Run:
 
     async def _opened(self, lines: list[Line] | None, notes: Mapping[str, Any]) -> str:
         turn = self._turn
-        said = [Line(each["id"], each["type"], each["text"]) for each in notes.get("said", ())]
+        said = [line_of(each) for each in notes.get("said", ())]
         if lines is None:
             payload: Mapping[str, JSON] = turn.input
         else:
@@ -149,16 +151,19 @@ class Run:
         thread = ledger.threads.get(self._turn.thread_id, lock=True)
         if thread is None:
             raise NotFound("The thread is no more.")
-        kept = [{"id": each.id, "type": each.type, "text": each.text} for each in said]
-        thread.case_id, thread.notes = case_id, {**thread.notes, "said": kept}
+        thread.case_id, thread.notes = case_id, {**thread.notes, "said": [each.kept() for each in said]}
         ledger.threads.touch(thread)
 
     def _leave(self, seq: int, ledger: Ledger) -> None:
-        """Later runs go on telling from here."""
+        """Later runs go on telling from here, and remember what was said beside the case."""
         thread = ledger.threads.get(self._turn.thread_id, lock=True)
-        if thread is not None and int(thread.notes.get("followed", 0)) < seq:
-            thread.notes = {**thread.notes, "followed": seq}
-            ledger.session.add(thread)
+        if thread is None:
+            return
+        asides = list(thread.notes.get("asides", ()))
+        asides += [{**each.kept(), "seq": seq} for each in self._answers]
+        followed = max(int(thread.notes.get("followed", 0)), seq)
+        thread.notes = {**thread.notes, "followed": followed, "asides": asides[-_ASIDES:]}
+        ledger.session.add(thread)
 
     # what happens
 
@@ -185,7 +190,7 @@ class Run:
             with suppress(TimeoutError):
                 await asyncio.wait_for(ticket.wait(), _NEWS_S)
         for each in self._answers:
-            telling.lines.append(each)
+            telling.asides.append((telling.seq, each))
             if each.type == "ai":
                 await self._message(each, "conversation")
         return await self._rested(telling)

@@ -20,7 +20,7 @@ from engine.superseding import WROTE
 from graphs.kind import TaskKind
 from ledger.database import Ledger
 from ledger.tables import CaseRow, ReviewRow, TraceRow
-from serving.threads.kind_input import Line, text_of
+from serving.threads.kind_input import Line, line_of, text_of
 
 Specs = Mapping[str, ToolSpec[Any]]
 
@@ -35,6 +35,7 @@ _NODES = {
     WROTE: "customer",
 }
 _ENDED = {"case.closed": "closed", "case.cancelled": "cancelled", "case.failed": "failed"}
+_ENDS = frozenset(ReviewStatus) - {ReviewStatus.OPEN}
 _WAITS = "It waits for a person of the house. The case number is {case}."
 _PAGE = 500
 
@@ -58,6 +59,8 @@ class Telling:
     whole: bool
     """For who may read cases."""
     lines: list[Line]
+    asides: list[tuple[int, Line]]
+    """What was said beside the case, such as how it stands, after which entry of its log; in order."""
     plan: list[dict[str, JSON]] = field(default_factory=list)
     status: str = "open"
     outcome: str = ""
@@ -70,6 +73,8 @@ class Telling:
 
     def take(self, ledger: Ledger, row: TraceRow) -> Step | None:
         """What an entry changes; None where clients do not hear of it."""
+        while self.asides and self.asides[0][0] < int(row.seq or 0):
+            self.lines.append(self.asides.pop(0)[1])
         self.seq, self.at = int(row.seq or 0), row.at
         said = self._said(ledger, row)
         if said is not None:
@@ -89,7 +94,7 @@ class Telling:
                 self.status = "waiting"
                 return {"review": body["review"], "status": "open"}
             case ["review", what]:
-                if what in ReviewStatus and body["review"] in self.open_:
+                if what in _ENDS and body["review"] in self.open_:
                     self.open_.remove(str(body["review"]))
                     self.status = "waiting" if self.open_ else "running"
                 return {"review": body["review"], "status": what}
@@ -129,7 +134,8 @@ class Telling:
         return {"id": self.case.id, "kind": self.case.kind, "status": self.status, "outcome": self.outcome}
 
     def values(self) -> dict[str, JSON]:
-        found: dict[str, JSON] = {"messages": [each.shown() for each in self.lines], "case": self._case()}
+        lines = [*self.lines, *(line for seq, line in self.asides if seq <= self.seq)]
+        found: dict[str, JSON] = {"messages": [each.shown() for each in lines], "case": self._case()}
         return {**found, "plan": self.plan} if self.whole else found
 
     def questions(self, ledger: Ledger) -> list[Asked]:
@@ -156,10 +162,11 @@ def begun(
     ledger: Ledger, kind: TaskKind, case: CaseRow, specs: Specs, notes: Mapping[str, Any], whole: bool
 ) -> Telling:
     """A case at its beginning. `notes` are those of its thread: what was said before there was a case."""
-    lines = [Line(each["id"], each["type"], each["text"]) for each in notes.get("said", ())]
+    lines = [line_of(each) for each in notes.get("said", ())]
+    asides = [(int(each["seq"]), line_of(each)) for each in notes.get("asides", ())]
     if not lines and (text := text_of(kind, case.payload)):
         lines = [Line(f"{case.id}-0", "human", text)]
-    return Telling(kind, case, specs, whole, lines)
+    return Telling(kind, case, specs, whole, lines, asides)
 
 
 def entries(ledger: Ledger, case_id: str, after: int = 0, until: int = 0) -> Iterator[TraceRow]:
@@ -175,10 +182,11 @@ def entries(ledger: Ledger, case_id: str, after: int = 0, until: int = 0) -> Ite
 def states(ledger: Ledger, telling: Telling, until: int = 0) -> list[State]:
     """The state after each step, the oldest first."""
     found: list[State] = []
+    before = 0
     for row in entries(ledger, telling.case.id, until=until):
-        before = telling.seq if found else 0
         if telling.take(ledger, row) is not None:
             found.append(telling.state(ledger, before))
+            before = telling.seq
     return found
 
 
@@ -196,7 +204,9 @@ def seq_of(case: CaseRow, checkpoint: str) -> int:
 def asked(ledger: Ledger, case: CaseRow, review: ReviewRow, specs: Specs, whole: bool) -> Asked:
     """A review as an interrupt: in the form of langchain 1.x, in that of Agent Inbox, and in our own words."""
     if not whole:
-        return Asked(review.id, review.id, _question("approval", {}, "A colleague has to look at it.", ()))
+        # Under another id: who was shown no more than this has not seen what they would answer.
+        name = f"{review.id}.pending"
+        return Asked(name, name, _question("approval", {}, "A colleague has to look at it.", ()))
     action = ledger.effects.action(review.action_id)
     money = specs[action.tool].spends(specs[action.tool].parse(action.args)) if action.tool in specs else None
     house = action.tool in incidents.QUESTIONS or action.proposer == incidents.HOUSE

@@ -19,7 +19,7 @@ from engine.served import Emit, Outcome, Served, State, Turn, Within
 from graphs.kind import TaskKind
 from ledger.database import Ledger
 from ledger.tables import CaseRow, ReviewRow
-from serving.threads.kind_input import Line
+from serving.threads.kind_input import line_of
 from serving.threads.kind_rooms import Rooms
 from serving.threads.kind_run import Run
 from serving.threads.kind_state import asked, begun, ended, entries, seq_of, states
@@ -171,7 +171,7 @@ class KindOnThreads:
         said = self._notes(ledger, thread_id).get("said", ())
         if not said:
             return _EMPTY
-        values = {"messages": [Line(each["id"], each["type"], each["text"]).shown() for each in said]}
+        values = {"messages": [line_of(each).shown() for each in said]}
         thread = ledger.threads.get(thread_id)
         return State(values, [], [], f"{thread_id}-0", "", {}, thread.updated_at if thread else None)
 
