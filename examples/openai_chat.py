@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 from openai import OpenAI
 
@@ -19,7 +20,7 @@ def main(customer: str, *sentences: str) -> None:
     url = os.environ.get("COUNTERSIGN_URL", "http://127.0.0.1:8642")
     client = OpenAI(base_url=f"{url}/v1", api_key=os.environ["COUNTERSIGN_CHAT_TOKEN"])
     print("Agents:", ", ".join(model.id for model in client.models.list()))
-    talk: list[dict[str, str]] = []
+    talk: list[Any] = []
     for sentence in sentences:
         print(f"\n> {sentence}")
         talk.append({"role": "user", "content": sentence})

@@ -16,8 +16,14 @@ from tests.serving.live import typed
 from tests.support.folders import quick_folder
 from tests.support.repository import ROOT
 
-CUSTOMER, LETTER = "cus_000448", "The boots of ORD-5098889 do not fit."
-"""README's, in the world of seed 7."""
+BOOTS = ("cus_000448", "The boots of ORD-5098889 do not fit.")
+"""README's, in the world of seed 7; the others are customers of the same world."""
+DUVET = ("cus_000477", "I changed my mind about the duvet set of ORD-7924116, I would like my money back.")
+
+PEOPLE = [
+    ("COUNTERSIGN_CHAT_TOKEN", "webchat", "service"),
+    ("COUNTERSIGN_REVIEWER_TOKEN", "rita", "returns_reviewer"),
+]
 
 
 class Site:
@@ -72,14 +78,24 @@ def site() -> Iterator[Site]:
         shop = found.process("shop", "--world", world, "--data", str(folder / "shop.db"), "--port", "0")
         found.env["COUNTERSIGN_SHOP__URL"] = stack.enter_context(shop)
         found.env["COUNTERSIGN_URL"] = stack.enter_context(found.process("up", "--port", "0"))
-        found.env["COUNTERSIGN_CHAT_TOKEN"] = found.countersign("people", "add", "webchat", "--role", "service")
+        for name, person, role in PEOPLE:
+            found.env[name] = found.countersign("people", "add", person, "--role", role)
         yield found
 
 
 def test_the_openai_example_opens_a_return_and_asks_how_it_stands(site: Site) -> None:
-    said = site.run("openai_chat.py", CUSTOMER, LETTER, "Any news?")
+    said = site.run("openai_chat.py", *DUVET, "Any news?")
 
     assert "Agents: returns" in said
     (number,) = set(re.findall(r"case_\w+", said))
     assert said.count("colleague") == 2, said
     assert number in site.countersign("cases")
+
+
+def test_the_langgraph_example_opens_a_return_and_a_reviewer_answers(site: Site) -> None:
+    said = site.run("langgraph_sdk_client.py", *BOOTS)
+
+    assert "Step: plan" in said
+    assert "Asked: Refund" in said
+    assert said.index("Asked:") < said.index("We have refunded")
+    assert "'status': 'closed'" in said
