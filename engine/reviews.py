@@ -133,6 +133,8 @@ class ReviewDesk:
         return await self._told(self._database.write(person.workspace, take))
 
     async def release(self, person: Person, review_id: str) -> ReviewRow:
+        require(person, Permission.CLAIM)
+
         def give(ledger: Ledger) -> ReviewRow:
             review = ledger.reviews.get(review_id, lock=True)
             ledger.reviews.release(review, person.id)
