@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from core.actions import JSON, Effect, Egress, OutcomeStatus, ProposedAction, ToolSpec
 from core.errors import Conflict, InvalidInput, KeyReused, NotFound, StaleState
 from core.ids import digest
-from core.people import Permission, Person, may, require
+from core.people import Permission, Person, may, require, require_kind
 from core.ports import CaseView
 from core.states import FINISHED, CaseStatus, Desired, RunStatus
 from core.verdicts import Allow, Review
@@ -73,43 +73,31 @@ class ByHand:
         Without a key, the same call in the same case is the same proposal. Raises `NotFound` for a case that is not the
         caller's to see, `Forbidden`, `InvalidInput`, `Conflict` for a case that takes nothing up, `KeyReused`.
         """
-        case = await self._database.read(person.workspace, lambda ledger: self._open(ledger, person, case_id))
+        case = await self._database.read(person.workspace, lambda ledger: self._theirs(ledger, person, case_id))
         action, spec = self._action(person, case, tool, args, key)
-        if spec.effect is Effect.READ:
-            return await self._read(person, case, action)
         known = await self._database.read(person.workspace, lambda ledger: _known(ledger, action))
         if not known:
-            note = Note(type="hand.proposed", body={"by": person.id, "tool": action.tool, "action": action.id})
-            await self._judged(case, action, [note])
-        await self._database.write(person.workspace, lambda ledger: self._forward(ledger, person, action))
-        self._stream.publish()
-        await self._ring(case.workspace, case.id)
+            _require_open(case)
+        if spec.effect is Effect.READ:
+            return await self._read(person, case, action)
+        if not known:
+            await self._judged(case, action, [_proposed(person, action)])
+        if await self._database.write(person.workspace, lambda ledger: self._forward(ledger, action)):
+            self._stream.publish()
+            await self._ring(case.workspace, case.id)
         return await self.standing(person, case.id, action.id)
 
-    def _open(self, ledger: Ledger, person: Person, case_id: str) -> CaseRow:
-        """The case, if the caller may act in it now."""
+    def _theirs(self, ledger: Ledger, person: Person, case_id: str) -> CaseRow:
+        """The case, if the caller may act in it."""
         case = ledger.cases.get(case_id)
         mine = case.opened_by == person.id
         if not mine and not may(person, Permission.READ):
             raise NotFound(f"There is no case '{case_id[:60]}' of yours.")
         bounds = self._kinds.get(case.kind)
         require(person, bounds.needs if bounds is not None else Permission.OPERATE)
+        require_kind(person, case.kind)
         if not mine:
             require(person, Permission.OPERATE)
-        if case.simulated:
-            raise Conflict("It is a copy of a case: only its own agent acts in it.", present="simulated")
-        if case.status in FINISHED or case.erased_at is not None:
-            raise Conflict(
-                f"The case is {case.status}: nothing more is done in it.",
-                hint="Open another one.",
-                present=str(case.status),
-            )
-        if case.desired != Desired.RUN or case.held or case.status in (CaseStatus.PAUSED, CaseStatus.FAILED):
-            raise Conflict(
-                "The case was stopped: nothing is done in it until it goes on.",
-                hint="An operator resumes it, or tries it again.",
-                present=str(case.status),
-            )
         return case
 
     def _action(
@@ -147,8 +135,7 @@ class ByHand:
         return ruled
 
     async def _read(self, person: Person, case: CaseRow, action: ProposedAction) -> Handed:
-        note = Note(type="hand.proposed", body={"by": person.id, "tool": action.tool, "action": action.id})
-        verdict = (await self._judged(case, action, [note])).verdict
+        verdict = (await self._judged(case, action, [_proposed(person, action)])).verdict
         rules = [match.rule for match in verdict.matches if not match.monitor]
         if not isinstance(verdict, Allow):
             return Handed(status=Stage.DENIED, tool=action.tool, action=action.id, reason=verdict.reason, rules=rules)
@@ -162,19 +149,22 @@ class ByHand:
             result=outcome.result,
         )
 
-    def _forward(self, ledger: Ledger, person: Person, action: ProposedAction) -> None:
-        """Sends a judged action on: to people, or to the case's next segment. What was sent on already stays there."""
+    def _forward(self, ledger: Ledger, action: ProposedAction) -> bool:
+        """Sends a judged action on, to people or to the case's next segment; False if it is there, or goes no further.
+
+        In the transaction that looks whether the case still takes anything up.
+        """
         case = ledger.cases.get(action.case_id, lock=True)
-        self._open(ledger, person, action.case_id)
         decision = ledger.effects.decisions(action.id)[-1]
-        if decision.verdict == "deny" or ledger.effects.run(action.id) is not None:
-            return
+        if _shut(case) or decision.verdict == "deny" or ledger.effects.run(action.id) is not None:
+            return False
         if decision.verdict == "review":
-            if not ledger.reviews.of_action(action.id):
-                self._desk.open(ledger, case, action.id, "", Review.model_validate(decision.body))
-            return
+            if ledger.reviews.of_action(action.id):
+                return False
+            self._desk.open(ledger, case, action.id, "", Review.model_validate(decision.body))
+            return True
         payload = {"action_id": action.id}
-        ledger.cases.post(case, source="desk", event_id=f"{_MARK}{action.id}", event=_EVENT, payload=payload)
+        return ledger.cases.post(case, source="desk", event_id=f"{_MARK}{action.id}", event=_EVENT, payload=payload)
 
     # looking
 
@@ -227,6 +217,27 @@ _AS_STAGE = {
     OutcomeStatus.DENIED: Stage.DENIED,
     OutcomeStatus.UNKNOWN: Stage.UNKNOWN,
 }
+
+
+def _shut(case: CaseRow) -> str:
+    """Why nothing is taken up in the case now; empty if it is."""
+    if case.simulated:
+        return "It is a copy of a case: only its own agent acts in it."
+    if case.status in FINISHED or case.erased_at is not None:
+        return f"The case is {case.status}: nothing more is done in it."
+    if case.desired != Desired.RUN or case.held or case.status in (CaseStatus.PAUSED, CaseStatus.FAILED):
+        return "The case was stopped: nothing is done in it until an operator lets it go on."
+    return ""
+
+
+def _require_open(case: CaseRow) -> None:
+    if why := _shut(case):
+        hint = "Wait, or ask an operator." if case.status not in FINISHED else "Open another case."
+        raise Conflict(why, hint=hint, present="simulated" if case.simulated else str(case.status))
+
+
+def _proposed(person: Person, action: ProposedAction) -> Note:
+    return Note(type="hand.proposed", body={"by": person.id, "tool": action.tool, "action": action.id})
 
 
 def _known(ledger: Ledger, action: ProposedAction) -> bool:

@@ -99,3 +99,13 @@ def test_the_langgraph_example_opens_a_return_and_a_reviewer_answers(site: Site)
     assert "Asked: Refund" in said
     assert said.index("Asked:") < said.index("We have refunded")
     assert "'status': 'closed'" in said
+
+
+def test_the_mcp_example_opens_a_return_proposes_and_a_reviewer_votes(site: Site) -> None:
+    said = site.run("mcp_client.py", "cus_000145", "I changed my mind about the e-reader of ORD-2497504.")
+
+    assert "submit_case" in said
+    assert "is waiting" in said
+    assert "people.ask is waiting, for returns_reviewer" in said
+    assert said.count("approved") == 2, said
+    assert said.splitlines()[-1] == "people.ask is done"
