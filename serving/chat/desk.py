@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +13,7 @@ from core.errors import Busy, InvalidInput, KeyReused, NotFound
 from core.people import Permission, Person, require
 from graphs.kind import TaskKind
 from ledger.database import Ledger
+from serving.api.feed import Feeds
 from serving.chat.following import Event, Follower, Says, standing_of
 from serving.chat.sessions import At, Sitting, Spoken, ToAsk, ToOpen
 from serving.chat.wire import ChatRequest
@@ -27,7 +28,7 @@ class Answering:
     """What answers a request. `case_id` is empty while there is no case."""
 
     case_id: str
-    events: AsyncIterator[Event]
+    events: AsyncGenerator[Event, None]
 
 
 def spoken_to(house: House, model: str) -> tuple[TaskKind, Conversation]:
@@ -47,7 +48,9 @@ def models(house: House) -> list[str]:
     return [kind.name for kind in house.kinds.values() if kind.converse is not None]
 
 
-async def answer(house: House, person: Person, request: ChatRequest, session: str, *, wait_s: float) -> Answering:
+async def answer(
+    house: House, feeds: Feeds, person: Person, request: ChatRequest, session: str, *, wait_s: float
+) -> Answering:
     """Raises what a request can have wrong before anything is said; what comes later is in the events."""
     require(person, Permission.SUBMIT)
     kind, talk = spoken_to(house, request.model)
@@ -59,7 +62,7 @@ async def answer(house: House, person: Person, request: ChatRequest, session: st
     place, after = await _placed(house, sitting, spoken)
     if isinstance(place, ToAsk):
         return Answering(place.after, _asked(house, sitting, place))
-    follower = Follower(house, person.workspace, talk, place.case_id, after)
+    follower = Follower(house, feeds, person.workspace, talk, place.case_id, after)
     return Answering(place.case_id, follower.events(house.settings.chat.settle_s, wait_s))
 
 
@@ -91,7 +94,7 @@ async def _placed(house: House, sitting: Sitting, spoken: Spoken) -> tuple[At | 
     raise Busy("This conversation moves faster than it can be followed.", hint="Send it again.")
 
 
-async def _asked(house: House, sitting: Sitting, place: ToAsk) -> AsyncIterator[Event]:
+async def _asked(house: House, sitting: Sitting, place: ToAsk) -> AsyncGenerator[Event, None]:
     """A question back; after a case that is over, first how that one ended."""
     if place.after:
         standing = await house.database.read(sitting.person.workspace, partial(_ended, sitting, place.after))

@@ -7,8 +7,7 @@ by whom and on which facts stays in the house.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,10 +17,12 @@ from core.states import FINISHED, CaseStatus, RunStatus
 from engine.journal import MODEL_CALLED
 from ledger.database import Ledger
 from ledger.tables import CaseRow, TraceRow
+from serving.api.feed import Feed, Feeds
+from serving.api.sse import TRACE
 from serving.house import House
 
-_NEWS_S = 1.0
-"""How long to wait for news before looking anyway: another process may have it."""
+_LOOK_S = 1.0
+"""How long to wait for news before looking anyway."""
 _PAGE = 500
 
 
@@ -63,44 +64,56 @@ class Look:
 
 
 class Follower:
-    def __init__(self, house: House, workspace: str, talk: Conversation, case_id: str, after: int) -> None:
+    def __init__(
+        self, house: House, feeds: Feeds, workspace: str, talk: Conversation, case_id: str, after: int
+    ) -> None:
         """`after` is the last entry of the case's log that is known."""
         self._house = house
+        self._feeds = feeds
         self._workspace = workspace
         self._talk = talk
         self._case_id = case_id
         self._after = after
 
-    async def events(self, settle_s: float, wait_s: float = 0.0) -> AsyncIterator[Event]:
+    async def events(self, settle_s: float, wait_s: float = 0.0) -> AsyncGenerator[Event, None]:
         """What comes until the case rests, then how it stands; and the same again, if people decide within `wait_s`.
 
         What does not rest within `settle_s` is told as being worked on.
         """
         patient = asyncio.get_running_loop().time() + wait_s
         look = None
-        while look is None or (look.standing.state == "waiting" and await self._moved(look.version, patient)):
-            wrote, asked, until = False, look is not None, asyncio.get_running_loop().time() + settle_s
-            while True:
-                ticket = self._house.stream.ticket()
-                look = await self._house.database.read(self._workspace, self._look)
-                self._after = look.after
-                for event in look.events:
-                    wrote = wrote or isinstance(event, Says)
-                    yield event
-                if not look.moving or not await _news(ticket, until):
-                    break
-            if not asked or look.standing.state != "waiting":  # it is said once that people look at it
-                yield Says(self._talk.words(replace(look.standing, told=()) if wrote else look.standing))
+        async with self._feeds.following(self._workspace, "trace", TRACE) as feed:
+            while look is None or (look.standing.state == "waiting" and await self._moved(feed, look.version, patient)):
+                wrote, asked, until = False, look is not None, asyncio.get_running_loop().time() + settle_s
+                while True:
+                    level = feed.last
+                    look = await self._house.database.read(self._workspace, self._look)
+                    self._after = look.after
+                    for event in look.events:
+                        wrote = wrote or isinstance(event, Says)
+                        yield event
+                    if not look.moving or not await self._news(feed, level, until):
+                        break
+                if not asked or look.standing.state != "waiting":  # it is said once that people look at it
+                    yield Says(self._talk.words(replace(look.standing, told=()) if wrote else look.standing))
 
-    async def _moved(self, version: int, until: float) -> bool:
+    async def _moved(self, feed: Feed, version: int, until: float) -> bool:
         """Whether anything happens to the case before a moment of the loop's clock."""
         while True:
-            ticket = self._house.stream.ticket()
+            level = feed.last
             case = await self._house.database.read(self._workspace, lambda ledger: ledger.cases.get(self._case_id))
             if case.version != version:
                 return True
-            if not await _news(ticket, until):
+            if not await self._news(feed, level, until):
                 return False
+
+    async def _news(self, feed: Feed, level: int, until: float) -> bool:
+        """False once the time is over. Looks every so often: not all that happens to a case is in its log."""
+        left = until - asyncio.get_running_loop().time()
+        if left <= 0:
+            return False
+        await feed.news(level, self._case_id, min(_LOOK_S, left))
+        return True
 
     def _look(self, ledger: Ledger) -> Look:
         events: list[Event] = []
@@ -131,16 +144,6 @@ class Follower:
                 return [Working("waiting")]
             case _:
                 return []
-
-
-async def _news(ticket: asyncio.Event, until: float) -> bool:
-    """False once the time is over. Looks every so often: other processes' news may be late."""
-    left = until - asyncio.get_running_loop().time()
-    if left <= 0:
-        return False
-    with suppress(TimeoutError):
-        await asyncio.wait_for(ticket.wait(), min(_NEWS_S, left))
-    return True
 
 
 def standing_of(ledger: Ledger, case: CaseRow, talk: Conversation, *, moving: bool) -> Standing:

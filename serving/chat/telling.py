@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -37,13 +37,14 @@ class Telling:
         self._shows = shows
         self._read = self._written = 0
 
-    async def whole(self, events: AsyncIterator[Event]) -> ChatCompletion:
+    async def whole(self, events: AsyncGenerator[Event, None]) -> ChatCompletion:
         texts = []
-        async for event in events:
-            if isinstance(event, Says):
-                texts.append(event.text)
-            elif isinstance(event, Spent):
-                self._spend(event)
+        async with aclosing(events) as told:
+            async for event in told:
+                if isinstance(event, Says):
+                    texts.append(event.text)
+                elif isinstance(event, Spent):
+                    self._spend(event)
         return ChatCompletion(
             id=self._known["id"],
             created=self._known["created"],
@@ -52,12 +53,12 @@ class Telling:
             usage=Usage.of(self._read, self._written),
         )
 
-    async def stream(self, events: AsyncIterator[Event]) -> AsyncIterator[ServerSentEvent]:
+    async def stream(self, events: AsyncGenerator[Event, None]) -> AsyncIterator[ServerSentEvent]:
         """Ends with `[DONE]`, also after something went wrong: that is told as an error object."""
         yield self._delta({"role": "assistant", "content": ""})
         between = ""
         try:
-            async with aclosing(events) as told:  # type: ignore[type-var]
+            async with aclosing(events) as told:
                 async for event in told:
                     match event:
                         case Says(text):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Response
-from sse_starlette import EventSourceResponse
+from fastapi import APIRouter, Header, Request, Response
 
 from serving.api.deps import Caller, Rooms
-from serving.api.sse import PING_S
+from serving.api.sse import Following, streams_of
 from serving.chat.desk import answer, models, spoken_to
 from serving.chat.telling import Telling
 from serving.chat.wire import ChatCompletion, ChatRequest, Model, Models, OpenAiError
@@ -56,16 +55,19 @@ async def one(house: Rooms, _person: Caller, model: str) -> Model:
     response_model=ChatCompletion,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
-async def complete(house: Rooms, person: Caller, body: ChatRequest, response: Response, session: Session = "") -> Any:
+async def complete(
+    house: Rooms, person: Caller, body: ChatRequest, request: Request, response: Response, session: Session = ""
+) -> Any:
     """Answers the last message of a conversation; with `stream`, as server-sent events that end with `[DONE]`."""
     asked = body.metadata or {}
     wait_s = house.settings.chat.wait_s if body.stream else 0.0
-    answering = await answer(house, person, body, session or asked.get("session", ""), wait_s=wait_s)
+    streams, named = streams_of(request), session or asked.get("session", "")
+    answering = await answer(house, streams.feeds, person, body, named, wait_s=wait_s)
     headers = {"X-Case-Id": answering.case_id} if answering.case_id else {}
     usage = body.stream_options is not None and body.stream_options.include_usage
     created = int(house.database.clock.now().timestamp())
     telling = Telling(body.model, created, usage=usage, shows=asked.get("progress") == "true")
     if body.stream:
-        return EventSourceResponse(telling.stream(answering.events), ping=PING_S, send_timeout=30, headers=headers)
+        return Following(streams, person, telling.stream(answering.events), headers)
     response.headers.update(headers)
     return await telling.whole(answering.events)
