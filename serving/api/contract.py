@@ -36,8 +36,8 @@ _HEADERS: dict[str, dict[str, Any]] = {
 
 
 def operation_id(route: APIRoute) -> str:
-    """`cases_submit`: stable for generated clients, whatever becomes of paths."""
-    return "_".join((str(route.tags[0]) if route.tags else "house", route.name)).replace("-", "_")
+    """`cases_submit`, module and function: stable for generated clients, whatever becomes of paths."""
+    return f"{route.endpoint.__module__.rsplit('.', 1)[-1]}_{route.name}"
 
 
 def install(app: FastAPI) -> None:
