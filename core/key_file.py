@@ -23,7 +23,7 @@ def read(path: Path) -> MasterRing | None:
     """The ring in a file; None where there is none. Raises `SetupError`, also where others could read it."""
     try:
         with path.open(encoding="utf-8") as file:
-            if (mode := os.fstat(file.fileno()).st_mode & 0o077) != 0:
+            if (mode := os.fstat(file.fileno()).st_mode & 0o777) & 0o077:
                 raise SetupError(
                     f"Others than its owner may use the key file {path} (mode {mode:03o}).",
                     hint=f"chmod 600 {path}; and if somebody may have read it: countersign keys rotate",
@@ -90,8 +90,14 @@ def from_text(text: str, where: str) -> MasterRing:
 
 
 def added(path: Path, ring: MasterRing) -> MasterRing:
-    """The same ring with a new key in force."""
-    return _changed(path, [*ring.keys, new_master_key(_today())])
+    """The same ring with a new key that is not in force yet: until every machine has it, it only unwraps."""
+    return _changed(path, [new_master_key(_today()), *ring.keys])
+
+
+def turned(path: Path, ring: MasterRing, spare: str = "") -> MasterRing:
+    """The same ring with a key in force that wraps nothing yet: the spare one of this id, or a new one."""
+    found = [key for key in ring.keys if key.id == spare] or [new_master_key(_today())]
+    return _changed(path, [key for key in ring.keys if key not in found] + found)
 
 
 def without(path: Path, ring: MasterRing, master: str) -> MasterRing:

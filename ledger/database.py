@@ -35,7 +35,7 @@ from ledger.cases import Cases
 from ledger.costs import Costs
 from ledger.desk_work import DeskWork
 from ledger.effects import Effects
-from ledger.keys import Keys
+from ledger.keys import Keys, Reload
 from ledger.outbox import Outbox
 from ledger.pen import Pen
 from ledger.people import People
@@ -295,9 +295,9 @@ class Database:
                 session.rollback()
             return result
 
-    def use(self, masters: MasterRing, keep_s: float = 300.0) -> None:
+    def use(self, masters: MasterRing, keep_s: float = 300.0, reload: Reload | None = None) -> None:
         """From now on what is about people is sealed; before, and without, it is kept in the clear."""
-        self.keys = Keys(masters, self._aside(), keep_s).serve(self.engine)
+        self.keys = Keys(masters, self._aside(), keep_s, reload).serve(self.engine)
 
     def _aside(self) -> Engine:
         """With a connection to spare for who holds one already."""
@@ -332,8 +332,10 @@ def sqlite_database(
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     database = Database(engine, clock, patience_s=patience_s)
-    if (masters := masters or read(beside(path.parent))) is not None:
+    if masters is not None:
         database.use(masters)
+    elif (found := read(beside(path.parent))) is not None:
+        database.use(found, reload=lambda: read(beside(path.parent)))
     return database
 
 

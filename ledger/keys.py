@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -69,15 +70,20 @@ def masters_in_use(engine: Engine) -> frozenset[str]:
         )
 
 
+Reload = Callable[[], MasterRing | None]
+
+
 class Keys:
     """Implements `columns.Openers`. Used by many threads."""
 
-    def __init__(self, masters: MasterRing, aside: Engine, keep_s: float = 300.0) -> None:
+    def __init__(self, masters: MasterRing, aside: Engine, keep_s: float = 300.0, reload: Reload | None = None) -> None:
         """`aside` has a connection to spare while all others are in use.
 
         For `keep_s` a case's key is taken for what it was: after that every process knows that it was destroyed.
+        `reload` looks for the master keys anew, when one turns up that was made since.
         """
         self._keep_s = keep_s
+        self._reload = reload
         self.masters = masters
         self._aside = aside
         self._guard = threading.Lock()
@@ -282,7 +288,11 @@ class Keys:
         row = connection.execute(_ONE, {"owner": owner}).first()
         if row is None:
             return False, None
-        key = None if row.destroyed_at is not None else self.masters.unwrap(owner, row.master, row.wrapped)
+        key = None
+        if row.destroyed_at is None:
+            if not self.masters.holds(row.master) and self._reload is not None:
+                self.masters = self._reload() or self.masters
+            key = self.masters.unwrap(owner, row.master, row.wrapped)
         self._keep(owner, key)
         return True, key
 

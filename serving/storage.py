@@ -115,6 +115,6 @@ def bury_the_dead(ledger: Ledger, worker: str) -> None:
 def _unlock(database: Database, settings: Settings) -> None:
     """Raises `KeyMissing` where something in it could not be read."""
     if (masters := settings.keys.opening(settings.data, masters_in_use(database.engine))) is not None:
-        database.use(masters, settings.keys.cache_s)
+        database.use(masters, settings.keys.cache_s, lambda: settings.keys.masters(settings.data))
         assert database.keys is not None
         database.keys.ready()
