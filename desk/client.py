@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from core.errors import CountersignError, OutcomeUnknown, ProviderUnavailable, SetupError
 from core.problems import error_of
 from core.wire import ApprovalDetail, ApprovalSummary, DecidedView, Me, Page, Status, TraceEntry
+from core.wire_approvals import ApprovalPage, Claimed
 from desk.ballots import Ballot
 from desk.connection import Connection
 from desk.sse import messages
@@ -46,10 +47,10 @@ class DeskClient:
     async def status(self) -> Status:
         return await self._get("/status", Status)
 
-    async def approvals(self, after: str = "", limit: int = 200) -> Page[ApprovalSummary]:
+    async def approvals(self, after: str = "", limit: int = 200) -> ApprovalPage:
         """Open approvals in the order in which they are due."""
         asked = {"status": "open", "limit": str(limit)} | ({"after": after} if after else {})
-        return await self._get("/approvals", Page[ApprovalSummary], asked)
+        return await self._get("/approvals", ApprovalPage, asked)
 
     async def approval(self, approval_id: str) -> ApprovalDetail:
         return await self._get(f"/approvals/{_segment(approval_id)}", ApprovalDetail)
@@ -58,7 +59,8 @@ class DeskClient:
         return await self._get(f"/cases/{_segment(case_id)}/trace", Page[TraceEntry], {"after": str(after)})
 
     async def claim(self, approval_id: str) -> ApprovalSummary:
-        return await self._post(f"/approvals/{_segment(approval_id)}/claim", ApprovalSummary)
+        claimed = await self._post(f"/approvals/{_segment(approval_id)}/claim", Claimed)
+        return ApprovalSummary.model_validate(claimed.model_dump(exclude={"claim"}))
 
     async def release(self, approval_id: str) -> ApprovalSummary:
         return await self._post(f"/approvals/{_segment(approval_id)}/release", ApprovalSummary)

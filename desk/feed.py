@@ -8,7 +8,8 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from core.errors import CountersignError, Forbidden, SetupError, Unauthenticated
-from core.wire import ApprovalSummary, Me, Page, TraceEntry
+from core.wire import Me, TraceEntry
+from core.wire_approvals import ApprovalPage
 from desk.client import DeskClient
 from desk.store import QueueState, page_of
 
@@ -103,7 +104,7 @@ class Feed:
     async def _snapshot(self) -> None:
         self.me = self.me or await self._client.me()
         last_event = (await self._client.status()).last_event
-        pages: list[Page[ApprovalSummary]] = [await self._client.approvals()]
+        pages: list[ApprovalPage] = [await self._client.approvals()]
         while pages[-1].next and sum(len(page.items) for page in pages) < self.window:
             pages.append(await self._client.approvals(after=pages[-1].next))
         self.state = page_of(self.state, pages, last_event)

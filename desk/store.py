@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from core.states import ReviewStatus
-from core.wire import ApprovalSummary, Page, TraceEntry
+from core.wire import ApprovalSummary, TraceEntry
+from core.wire_approvals import ApprovalPage
 
 LEASE = timedelta(minutes=5)
 """How long the server lends a claim; an event tells only who took it, the next snapshot until when."""
@@ -151,7 +152,7 @@ class QueueState:
         return max(self.heard, default=self.through)
 
 
-def page_of(state: QueueState, pages: Iterable[Page[ApprovalSummary]], last_event: int) -> QueueState:
+def page_of(state: QueueState, pages: Iterable[ApprovalPage], last_event: int) -> QueueState:
     """The state after a snapshot of one or more pages that were read in their order."""
     read = list(pages)
     rows = [row for page in read for row in page.items]

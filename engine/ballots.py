@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.actions import ProposedAction, ToolSpec
-from core.errors import AlreadyDecided, InvalidInput, KeyReused, LeaseLost, StaleState
+from core.errors import AlreadyDecided, InvalidInput, KeyReused, LeaseLost, PreconditionFailed, StaleState
 from core.people import Person
 from core.states import ReviewStatus
 from engine import incidents
@@ -30,7 +30,9 @@ def voted_on(ledger: Ledger, person: Person, review: ReviewRow) -> ProposedActio
 
 
 def as_it_is(ledger: Ledger, person: Person, review: ReviewRow, action: ProposedAction, decision: Decision) -> None:
-    """Nobody else holds it, and it is what was looked at. Raises `StaleState` and `LeaseLost`."""
+    """Nobody else holds it, and it is what was looked at. Raises `Conflict`s."""
+    if decision.versions is not None and review.version not in decision.versions:
+        raise PreconditionFailed("It changed since.", hint="Look again.", present=str(review.version))
     held = review.claimed_until is not None and review.claimed_until > ledger.now
     if held and review.claimed_by != person.id:
         raise StaleState(f"{review.claimed_by} holds it.", hint="Take another one.", present=review.claimed_by)

@@ -31,6 +31,8 @@ class Decision(BaseModel):
     """The group that an escalation goes to; the next one of policy's chain, if empty."""
     claim: str = Field(default="", max_length=40)
     """The token of the claim under which it was looked at: if others claimed it since, nothing is decided."""
+    versions: frozenset[int] | None = None
+    """Of the review, to which alone it applies; any, if none is named."""
     dwell_s: int = Field(default=0, ge=0, le=24 * 3600)
     """Seconds that the person looked at it, for the cost of the case."""
 

@@ -25,6 +25,7 @@ from core.errors import ProviderUnavailable
 from core.people import Permission
 from core.ports import CallContext, FactSource, Office
 from core.verdicts import Fact, FactSpec
+from core.wire import REASON_CODES
 from graphs.state import CaseState, Context
 from tools.contract import Tool
 from tools.fulfillment.ports import Dialect, Shop
@@ -103,6 +104,8 @@ class TaskKind:
     """What each field of the intake holds. One that is not named may hold anything, and is the customer's word."""
     evidence: Callable[[Mapping[str, Fact]], tuple[list[str], list[str]]] = lambda _facts: ([], [])
     """What speaks for and against, from the facts that policy read, in words for reviewers."""
+    reasons: Mapping[str, str] = field(default_factory=lambda: REASON_CODES)
+    """Codes for why an action is rejected, each with its words."""
     news: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     """Types of events from outside that a case takes up, and the schema of each one's data."""
     opened_with: Permission = Permission.SUBMIT

@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 from core.errors import Conflict, NotFound
 from ledger.desk_tables import EscalationRow, SavedFilterRow
 from ledger.prepared import Prepared
+from ledger.review_windows import ReviewWindows
 
 MOST_FILTERS = 100
 """That one person keeps, or that all share."""
@@ -29,6 +30,10 @@ class DeskWork:
     def __init__(self, session: Session, now: datetime) -> None:
         self._session = session
         self._now = now
+
+    @property
+    def windows(self) -> ReviewWindows:
+        return ReviewWindows(self._session, self._now)
 
     # passed on
 
@@ -72,7 +77,7 @@ class DeskWork:
         if row is None:
             if len(mine) >= MOST_FILTERS:
                 raise Conflict(f"There are {MOST_FILTERS} filters already.", hint="Delete one that nobody uses.")
-            row = SavedFilterRow(owner=owner, name=name, saved_by=by, saved_at=self._now)
+            row = SavedFilterRow(workspace="", owner=owner, name=name, saved_by=by, saved_at=self._now)
         row.wanted, row.saved_by, row.saved_at = dict(wanted), by, self._now
         self._session.add(row)
         self._session.flush()

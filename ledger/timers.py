@@ -56,7 +56,7 @@ class Timers:
         found = select(TimerRow).where(
             TimerRow.review_id == review_id, TimerRow.purpose == purpose, col(TimerRow.fired_at).is_(None)
         )
-        return any([self.fire(timer) for timer in self._session.exec(found)])
+        return sum(self.fire(timer) for timer in self._session.exec(found)) > 0
 
     def cancel(self, *, review_id: str) -> None:
         """Its review was decided: it will not fire."""

@@ -26,6 +26,13 @@ class Trace:
     def of_case(self, case_id: str, after: int = 0, limit: int = 500) -> list[TraceRow]:
         return self._after(select(TraceRow).where(TraceRow.case_id == case_id), after, limit)
 
+    def last_of_case(self, case_id: str, limit: int) -> list[TraceRow]:
+        """The last so many, in their order."""
+        settled, found = self._settled(), select(TraceRow).where(TraceRow.case_id == case_id)
+        if settled is not None:
+            found = found.where(col(TraceRow.seq) <= settled)
+        return list(self._session.exec(found.order_by(col(TraceRow.seq).desc()).limit(limit)))[::-1]
+
     def since(self, after: int, limit: int = 500) -> list[TraceRow]:
         """Of the whole workspace, for the desk."""
         return self._after(select(TraceRow), after, limit)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from core.actions import Effect, ToolSpec
 from core.money import Money
 from core.verdicts import Fact, RuleMatch
 from core.wire import (
+    REASON_CODES,
     ActionView,
     ApprovalDetail,
     ApprovalSummary,
@@ -15,14 +17,17 @@ from core.wire import (
     CaseSummary,
     CostView,
     FactView,
+    PassedOn,
     PlanView,
     TraceEntry,
     VoteView,
 )
+from engine.undo_window import waits
 from ledger.database import Ledger
 from ledger.tables import ActionRow, CaseRow, ReviewRow, TraceRow
 from serving.house import House
 
+_LAST_STEPS = 50
 _PLANS = ("plan.written", "plan.moved")
 
 
@@ -100,9 +105,11 @@ def action_view(ledger: Ledger, row: ActionRow) -> ActionView:
     )
 
 
-def approval_summary(house: House, ledger: Ledger, review: ReviewRow) -> ApprovalSummary:
-    action = ledger.effects.action(review.action_id)
-    case = ledger.cases.get(review.case_id)
+def approval_summary(
+    house: House, ledger: Ledger, review: ReviewRow, action: ActionRow | None = None, case: CaseRow | None = None
+) -> ApprovalSummary:
+    action = action or ledger.effects.action(review.action_id)
+    case = case or ledger.cases.get(review.case_id)
     spec = house.tools.specs().get(action.tool)
     people = sum(int(each["people"]) for each in review.reviewers)
     money = spec.spends(spec.parse(action.args)) if spec else None
@@ -125,6 +132,7 @@ def approval_summary(house: House, ledger: Ledger, review: ReviewRow) -> Approva
         claimed_until=review.claimed_until if _held(ledger, review) else None,
         simulated=case.simulated,
         high_risk=_high_risk(spec, people),
+        undo_until=review.undo_until if waits(ledger, review) else None,
         version=review.version,
     )
 
@@ -170,10 +178,28 @@ def approval_detail(house: House, ledger: Ledger, review: ReviewRow) -> Approval
             VoteView(person=vote.person, choice=vote.choice, reason_code=vote.reason_code, note=vote.note, at=vote.at)
             for vote in ledger.reviews.votes(review.id)
         ],
+        passed_on=[
+            PassedOn(
+                person=row.person,
+                from_group=row.from_group,
+                to_group=row.to_group,
+                note=row.note,
+                at=row.at,
+                taken_back=row.undone_at is not None,
+            )
+            for row in ledger.desk_work.escalations(review.id)
+        ],
+        reason_codes=dict(reason_codes(house, case.kind)),
+        trace=[trace_entry(row) for row in ledger.trace.last_of_case(case.id, _LAST_STEPS)],
         case=case_summary(ledger, case),
         payload=case.payload,
         plan=plan(ledger, case.id),
     )
+
+
+def reason_codes(house: House, kind: str) -> Mapping[str, str]:
+    """Why an action of a kind may be rejected, each code with its words."""
+    return house.kinds[kind].reasons if kind in house.kinds else REASON_CODES
 
 
 def _policy_since(house: House, ledger: Ledger, kind: str, digest: str) -> str:

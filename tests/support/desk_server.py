@@ -31,6 +31,7 @@ from core.wire import (
     Status,
     TraceEntry,
 )
+from core.wire_approvals import Claimed
 
 TOKEN = "desk-test-token"
 START = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
@@ -255,7 +256,7 @@ class DeskServer:
         until = self.now + timedelta(minutes=5)
         row = self.changes(name, claimed_by=self.me.id if mine else "", claimed_until=until if mine else None)
         self.tell(name, "review.claimed" if mine else "review.released", by=self.me.id)
-        return _json(row)
+        return _json(Claimed(**row.model_dump(), claim="claim_1") if mine else row)
 
     async def _decide(self, request: Request, detail: ApprovalDetail) -> Response:
         row, body, key = detail.approval, await request.json(), request.headers["idempotency-key"]

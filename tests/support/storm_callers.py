@@ -81,7 +81,7 @@ class Callers:
         choice = self._business.choice(item)
         if item["tool"] == "effect.reconcile":
             choice = "approve" if self._happened(str(shown["args"]["action_id"])) else "reject"
-        body = {"choice": choice, "seen": shown["seen"], "note": "looked at it", "reason_code": "no_such_thing"}
+        body = {"choice": choice, "seen": shown["seen"], "note": "looked at it", "reason_code": "other"}
         await self._insist("POST", f"/api/v1/approvals/{approval}/decide", name, f"{name}:{approval}", body)
         self._voted.add((name, approval))
 
