@@ -27,6 +27,7 @@ _SAID = {
     "422": "What was sent is not acceptable; `field` says where.",
     "429": "Too much at once. Come back after `Retry-After` seconds.",
     "503": "The records can't be reached. Come back after `Retry-After` seconds.",
+    "default": "Anything else that went wrong.",
 }
 _HEADERS: dict[str, dict[str, Any]] = {
     "401": {"WWW-Authenticate": {"schema": {"type": "string"}}},
@@ -54,6 +55,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, openapi_version=app.openapi_version, description=_ABOUT, routes=app.routes
     )
     schemas = found.setdefault("components", {}).setdefault("schemas", {})
+    found["components"]["responses"] = _problems()
     schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     for path, item in found["paths"].items():
         for method, operation in item.items():
@@ -69,7 +71,7 @@ def _with_problems(operation: dict[str, Any], path: str, method: str) -> None:
         del answers["422"]
     for status in _statuses(operation, path, method):
         answers.setdefault(status, _problem(status))
-    answers.setdefault("default", {"description": "Anything else that went wrong.", "content": _content()})
+    answers.setdefault("default", _problem("default"))
     operation["responses"] = dict(sorted(answers.items()))
 
 
@@ -90,14 +92,20 @@ def _statuses(operation: dict[str, Any], path: str, method: str) -> list[str]:
 
 
 def _problem(status: str) -> dict[str, Any]:
-    answer: dict[str, Any] = {"description": _SAID[status], "content": _content()}
-    if status in _HEADERS:
-        answer["headers"] = _HEADERS[status]
-    return answer
+    """Said once for all operations."""
+    return {"$ref": f"#/components/responses/Problem{status.capitalize()}"}
 
 
-def _content() -> dict[str, Any]:
-    return {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+def _problems() -> dict[str, Any]:
+    content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        f"Problem{status.capitalize()}": {
+            "description": said,
+            "content": content,
+            **({"headers": _HEADERS[status]} if status in _HEADERS else {}),
+        }
+        for status, said in _SAID.items()
+    }
 
 
 _ABOUT = """Agents act, people countersign. Every request carries `Authorization: Bearer TOKEN`.
