@@ -183,6 +183,8 @@ class ByHand:
 
     async def take_up(self, case: CaseView, event: InboxRow) -> None:
         """Carries out what an event lets, if it is about a proposal by hand. Raises `CaseStopped` like any effect."""
+        if event.payload.get("interrupt_id") or not event.payload.keys() & {"action_id", "review_id"}:
+            return  # most events: no transaction for those
         asked = await self._database.read(case.workspace, lambda ledger: _about(ledger, event))
         if not asked:
             return

@@ -21,6 +21,7 @@ class Stage(StrEnum):
     WAITING = "waiting"  # for people
     DENIED = "denied"  # by policy
     REFUSED = "refused"  # by people, or nobody decided in time
+    ANSWERED = "answered"  # people answered with words instead: nothing is done
     FAILED = "failed"  # the provider said no: nothing happened there
     UNKNOWN = "unknown"  # it may have happened: people look there
 
@@ -83,10 +84,11 @@ def standing_of(ledger: Ledger, row: ActionRow) -> Handed:
                         "reason": review.reason,
                     }
                 )
-            case ReviewStatus.REJECTED | ReviewStatus.EXPIRED | ReviewStatus.SUPERSEDED:
+            case ReviewStatus.REJECTED | ReviewStatus.EXPIRED | ReviewStatus.SUPERSEDED | ReviewStatus.RESPONDED:
                 outcome = ruling(ledger, row.id).outcome
                 reason = outcome.reason if outcome is not None else ""
-                return told.model_copy(update={"status": Stage.REFUSED, "reason": reason, "approval": review.id})
+                stage = Stage.ANSWERED if review.status == ReviewStatus.RESPONDED else Stage.REFUSED
+                return told.model_copy(update={"status": stage, "reason": reason, "approval": review.id})
             case ReviewStatus.EDITED:
                 following = standing_of(ledger, ledger.effects.action(str(review.edited_to)))
                 return following.model_copy(update={"reason": following.reason or "people changed its arguments"})

@@ -35,7 +35,8 @@ def mcp(context: click.Context, data: Path | None) -> None:
     below.
 
     \b
-    Example, in a client's settings:
+    Example:  countersign mcp
+    as a client's settings name it:
       {"mcpServers": {"countersign": {"command": "countersign", "args": ["mcp"]}}}
     """
     if context.invoked_subcommand is not None:

@@ -15,9 +15,9 @@ from serving.mcp.offer import Asked, CaseId, Key, Offer, Offers, Told, Wait, unt
 
 _ANSWERS = (
     "It is proposed in the case and judged by policy. The answer's status says what came of it: done; accepted (it "
-    "will be done); waiting (for people, who approve it elsewhere); denied, refused or failed, each with its reason; "
-    "unknown (people look at the provider). The same call, or the same key, again proposes nothing new and tells how "
-    "it stands."
+    "will be done); waiting (for people, who approve it elsewhere); denied, refused, answered (with words instead) or "
+    "failed, each with its reason; unknown (people look at the provider). The same call, or the same key, again "
+    "proposes nothing new and tells how it stands."
 )
 _READS = "It is judged by policy and logged; status is done, with the result, or denied with the reason."
 
