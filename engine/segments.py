@@ -10,11 +10,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
 from core.errors import CountersignError, ModelUnavailable, ProviderUnavailable
+from core.personal import texts
 from core.ports import CaseView, Runner, SegmentResult
+from core.redaction import knowing
 from core.states import FINISHED, CaseStatus, Desired, ReviewStatus
 from engine import fence, incidents, reversal, superseding
 from engine.executor import CaseStopped
@@ -95,7 +98,7 @@ class Segments:
             self._cut_off.discard(case_id)
             case, event, mine = begun
             try:
-                with fence.inside(mine):
+                with fence.inside(mine), knowing(partial(texts, case.payload)):
                     goes_on = await self._segment(case, event)
             except SegmentLost as lost:
                 log.warning("%s: nothing more of it is written here", lost)

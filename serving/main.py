@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import uvicorn
 
+from core import redaction
 from core.errors import LeaseLost, SetupError
 from core.settings import Settings, load_settings
 from serving.api.app import make_app
@@ -216,4 +217,5 @@ def _shared(settings: Settings, command: str) -> Settings:
 
 
 def log_to_stderr() -> None:
+    redaction.install()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from core import redaction
 from core.clock import SystemClock
 from core.settings import Settings, load_settings
 from serving.demo import desk as demo_desk
@@ -79,6 +80,7 @@ def demo(
     bill = prepare(settings.data, wanted, fresh=fresh)
     remember_servers(settings)
     log = settings.data / "demo.log"
+    redaction.install()
     logging.basicConfig(
         level=logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
