@@ -71,8 +71,8 @@ async def _result(house: House, person: Person, run: ThreadRunRow, end: Event | 
         return {**found.values, **({"__interrupt__": asked} if asked else {})}
     if end is None:  # its events are gone, or the run is: what the thread has now is what there is
         return (await house.threads.get(person, run.thread_id)).state
-    if asked := questions_in(end):
-        await house.threads.shown(person, {run.thread_id: asked})
+    if open_ := questions_in(end):
+        await house.threads.shown(person, {run.thread_id: open_})
     return output.get("values")
 
 
