@@ -13,13 +13,13 @@ import logging
 import sqlite3
 import time
 from concurrent.futures import CancelledError
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from core.ids import new_id
-from engine.doorbell import LAST_WORDS_S, Errands, Hands, Limits, Work, errand
+from engine.doorbell import LAST_WORDS_S, Errand, Errands, Hands, Limits, Work, errand
 from ledger.database import Database
 from ledger.trouble import explained
 
@@ -135,7 +135,7 @@ class DbosBell:
         if what and now - self._rung.get(what.name, -_RING_AGAIN_S) >= _RING_AGAIN_S:
             if len(self._rung) >= _MOST_RUNG:
                 self._rung = {rung: at for rung, at in self._rung.items() if now - at < _RING_AGAIN_S}
-            await asyncio.to_thread(self._enqueue, what.name, workspace, case_id, what.priority)
+            await asyncio.to_thread(self._enqueue, what, workspace, case_id, once=True)
             self._rung[what.name] = now
 
     async def take(self, workspace: str, case_id: str) -> None:
@@ -150,13 +150,18 @@ class DbosBell:
         if not task.cancelled() and (died := task.exception()) is not None:
             log.error("a segment died, and is taken up again later: %r", died)
 
-    def _enqueue(self, name: str, workspace: str, case_id: str, priority: int) -> None:
+    def _enqueue(self, what: Errand, workspace: str, case_id: str, *, once: bool) -> None:
+        """With `once`, a ring for the same errand that was not answered yet is enough, whoever gave it.
+
+        Otherwise each process that starts beside a long queue would make it longer by all that wait in it.
+        """
         from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+        from dbos import error as dbos_error
 
         from engine import segment_workflow
 
-        turn = SetEnqueueOptions(priority=_LEAST_URGENT - priority)
-        with SetWorkflowID(f"{name}:{new_id('ring')}"), turn:
+        turn = SetEnqueueOptions(priority=_LEAST_URGENT - what.priority, deduplication_id=what.name if once else None)
+        with SetWorkflowID(f"{what.name}:{new_id('ring')}"), turn, suppress(dbos_error.DBOSQueueDeduplicatedError):
             DBOS.enqueue_workflow(QUEUE, segment_workflow.segment, workspace, case_id)
 
     def perform(self, workspace: str, case_id: str) -> None:
@@ -182,7 +187,7 @@ class DbosBell:
         for workspace, case_id in sorted(self._given_back | left):
             what = await self._database.read(workspace, partial(errand, case_id=case_id))
             if what is not None:
-                await asyncio.to_thread(self._enqueue, what.name, workspace, case_id, what.priority)
+                await asyncio.to_thread(self._enqueue, what, workspace, case_id, once=False)
         await self._close()
         return left
 

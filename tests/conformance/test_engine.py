@@ -15,10 +15,13 @@ import psycopg
 import pytest
 
 from core.errors import Conflict, Forbidden, InvalidInput
-from core.people import Person
+from core.people import HOME, Person
 from core.settings import EngineSettings
 from core.states import CaseStatus, Desired, RunStatus
+from engine.dbos_bell import DbosBell
+from engine.doorbell import Limits
 from engine.incidents import RECOVER
+from ledger.server import driver_url
 from tests.support.folders import quick_folder
 from tests.support.servers import fresh_database
 from tests.support.till import Till, open_till, pay, person, write
@@ -264,6 +267,28 @@ async def test_rings_that_were_answered_are_forgotten_when_they_are_old(place: P
         assert await bell.prune(now + timedelta(minutes=1)) >= 1  # the last one may be about to be written
         await till.approve("ann", cases[1])
         assert await till.happened(cases[1]) == ["gift.pay"]
+
+
+@pytest.mark.parametrize("place", [("queue", "server")], indirect=True, ids="-".join)
+async def test_processes_that_start_beside_a_long_queue_do_not_make_it_longer(place: Place) -> None:
+    async with open_till(place.folder, server=place.server) as till:
+        case = await till.run([pay("100.00")])
+        await till.house.database.write(HOME, lambda ledger: setattr(ledger.cases.get(case), "held", "to look at it"))
+        await till.approve("ann", case)  # its event waits, whoever rings
+
+        async def nothing(_workspace: str, _case_id: str) -> None:
+            """It runs elsewhere."""
+
+        for number in range(3):
+            bell = DbosBell(
+                till.house.database, driver_url(place.server), executor=f"p{number}", limits=Limits(1), serves=False
+            )
+            await bell.start(nothing)
+            await bell.ring(HOME, case)
+            await bell.stop()
+        with psycopg.connect(place.server) as server:
+            enqueued = "SELECT count(*) FROM dbos.workflow_status WHERE status = 'ENQUEUED'"
+            assert server.execute(enqueued).fetchone() == (1,)
 
 
 async def told(till: Till, case: str) -> list[str]:
