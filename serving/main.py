@@ -52,6 +52,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 async def serving(house: House, sock: socket.socket) -> AsyncIterator[str]:
     """Serves the API of a house on a bound socket. Yields its address."""
     app = make_app(house)
+    app.include_router(mcp_door.router)
     context = tls(house.settings.server)
     options = listening_options(house.settings.server, context)
     config = uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False, **options)

@@ -30,7 +30,6 @@ from serving.api.sse import Streams
 from serving.auth.door import Door
 from serving.chat.errors import OpenAiErrors
 from serving.house import House
-from serving.mcp import door as mcp_door
 
 ROUTERS = (
     house_routes.router,
@@ -44,7 +43,6 @@ ROUTERS = (
     audit.router,
     kpis.router,
     traces.router,
-    mcp_door.router,
     chat.router,
     assistants.router,
     threads.router,
