@@ -49,6 +49,11 @@ class PlainGraph:
         self._answers = answers
         self._by: AnsweredBy = answered_by
 
+    @property
+    def talks(self) -> bool:
+        """Whether its state has messages, so that one can chat with it. Not every state's type has a schema."""
+        return "messages" in self._graph.channels
+
     def schemas(self) -> dict[str, JSON]:
         made: dict[str, Callable[[], Any]] = {
             "input_schema": self._graph.get_input_jsonschema,

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
-from agents.conversation import Conversation, Standing
+from agents.conversation import Standing
 from core.errors import Busy, InvalidInput, KeyReused, NotFound
 from core.people import Permission, Person, require
-from graphs.kind import TaskKind
+from graphs.plain import PlainGraph
 from ledger.database import Ledger
 from serving.api.feed import Feeds
 from serving.chat.following import Event, Follower, Says, standing_of
+from serving.chat.plain import PlainTalk
 from serving.chat.sessions import At, Sitting, Spoken, ToAsk, ToOpen
 from serving.chat.wire import ChatRequest
 from serving.house import House
@@ -31,21 +32,28 @@ class Answering:
     events: AsyncGenerator[Event, None]
 
 
-def spoken_to(house: House, model: str) -> tuple[TaskKind, Conversation]:
-    """The kind that a model's name stands for. Raises `NotFound`."""
-    kind = house.kinds.get(model)
-    if kind is None or kind.converse is None:
+def models(house: House) -> list[str]:
+    return [name for name in {**house.kinds, **house.served} if _converses(house, name)]
+
+
+def require_model(house: House, model: str) -> str:
+    """Raises `NotFound` where there is none of this name."""
+    if not _converses(house, model):
         raise NotFound(
             f"The model '{model[:60]}' does not exist.",
             hint=f"There are: {', '.join(models(house))}.",
             field="model",
             code="model_not_found",
         )
-    return kind, kind.converse
+    return model
 
 
-def models(house: House) -> list[str]:
-    return [kind.name for kind in house.kinds.values() if kind.converse is not None]
+def _converses(house: House, name: str) -> bool:
+    """Kinds that have a way to, and plain graphs whose state has messages."""
+    if name in house.kinds:
+        return house.kinds[name].converse is not None
+    served = house.served.get(name)
+    return isinstance(served, PlainGraph) and served.talks
 
 
 async def answer(
@@ -53,17 +61,22 @@ async def answer(
 ) -> Answering:
     """Raises what a request can have wrong before anything is said; what comes later is in the events."""
     require(person, Permission.SUBMIT)
-    kind, talk = spoken_to(house, request.model)
+    model, chat = require_model(house, request.model), house.settings.chat
     request.refuse()
-    sitting = Sitting(person, kind.name, talk, request.customer(), session)
-    spoken = Spoken.of(request)
     if not any(message.role == "user" for message in request.messages):
         raise InvalidInput("No message is of the user.", field="messages", hint="Send what the customer said.")
+    spoken = Spoken.of(request)
+    kind = house.kinds.get(model)
+    if kind is None:
+        talk = PlainTalk(house, person, model, request.customer(needed=False), session, spoken)
+        return Answering("", talk.events(spoken.answers, chat.settle_s))
+    assert kind.converse is not None
+    sitting = Sitting(person, kind.name, kind.converse, request.customer(), session)
     place, after = await _placed(house, sitting, spoken)
     if isinstance(place, ToAsk):
         return Answering(place.after, _asked(house, sitting, place))
-    follower = Follower(house, feeds, person.workspace, talk, place.case_id, after)
-    return Answering(place.case_id, follower.events(house.settings.chat.settle_s, wait_s))
+    follower = Follower(house, feeds, person.workspace, kind.converse, place.case_id, after)
+    return Answering(place.case_id, follower.events(chat.settle_s, wait_s))
 
 
 async def _placed(house: House, sitting: Sitting, spoken: Spoken) -> tuple[At | ToAsk, int]:

@@ -31,6 +31,8 @@ class Says:
     """Words for the customer: a letter of the case, or how it stands."""
 
     text: str
+    goes_on: bool = False
+    """A piece of the same text as the one before."""
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ class Spoken:
     """Numbers of cases that the conversation names, the latest first."""
     named_now: bool
     """The customer has just named one."""
+    answers: Sequence[str] = ()
+    """What the client says that it was answered."""
 
     @classmethod
     def of(cls, request: ChatRequest) -> Spoken:
@@ -52,7 +54,8 @@ class Spoken:
             found for role, text in reversed(told) if role in ("user", "assistant") for found in case_numbers(text)
         ]
         named = any(case_numbers(line.text) for line in lines if line.now)
-        return cls([line for line in lines if line.text.strip()], list(dict.fromkeys(numbers)), named)
+        answers = [text for role, text in told if role == "assistant"]
+        return cls([line for line in lines if line.text.strip()], list(dict.fromkeys(numbers)), named, answers)
 
 
 @dataclass(frozen=True)

@@ -38,18 +38,19 @@ class Telling:
         self._read = self._written = 0
 
     async def whole(self, events: AsyncGenerator[Event, None]) -> ChatCompletion:
-        texts = []
+        content = between = ""
         async with aclosing(events) as told:
             async for event in told:
                 if isinstance(event, Says):
-                    texts.append(event.text)
+                    content += event.text if event.goes_on else between + event.text
+                    between = BETWEEN
                 elif isinstance(event, Spent):
                     self._spend(event)
         return ChatCompletion(
             id=self._known["id"],
             created=self._known["created"],
             model=self._known["model"],
-            choices=[Choice(message=Answer(content=BETWEEN.join(texts)))],
+            choices=[Choice(message=Answer(content=content))],
             usage=Usage.of(self._read, self._written),
         )
 
@@ -61,6 +62,8 @@ class Telling:
             async with aclosing(events) as told:
                 async for event in told:
                     match event:
+                        case Says(text, goes_on=True):
+                            yield self._delta({"content": text})
                         case Says(text):
                             for piece in _pieces(between + text):
                                 yield self._delta({"content": piece})

@@ -94,15 +94,13 @@ class ChatRequest(BaseModel):
                 f"The messages have more than {MOST_CHARACTERS:,} characters.", field="messages", hint="Send fewer."
             )
 
-    def customer(self) -> str:
-        """Whom the caller vouches for. Raises `InvalidInput` where that is nobody, or two."""
+    def customer(self, *, needed: bool = True) -> str:
+        """Whom the caller vouches for. Raises `InvalidInput` where that is two, or nobody although it is `needed`."""
         named = {each for each in (self.user, (self.metadata or {}).get("customer_id")) if each}
-        if len(named) != 1:
-            both = (
-                "'user' and metadata.customer_id name two customers." if named else "Nobody is named as the customer."
-            )
-            raise InvalidInput(both, field="user", hint="Send the customer's id in 'user', from your own session.")
-        return named.pop()
+        if len(named) > 1 or (needed and not named):
+            why = "'user' and metadata.customer_id name two customers." if named else "No customer is named."
+            raise InvalidInput(why, field="user", hint="Send the customer's id in 'user', from your own session.")
+        return named.pop() if named else ""
 
 
 class Usage(BaseModel):

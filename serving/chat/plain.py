@@ -1,0 +1,166 @@
+"""A talk with a plain LangGraph graph: a thread of the threads API, with one run for each turn.
+
+The thread's name is made of who asks, for whom, and of the session or the first words, and the run carries the digest
+of its turn: a request that is sent again finds the run, and says nothing twice. While a question of the graph waits
+for people, nothing that is said here takes its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+from uuid import UUID, uuid5
+from weakref import WeakValueDictionary
+
+from core.actions import JSON
+from core.errors import Busy, Conflict, CountersignError, NotFound
+from core.ids import canonical, digest
+from core.people import Person
+from engine.thread_log import END
+from engine.thread_starts import Wish
+from ledger.thread_tables import ThreadRow, ThreadRunRow
+from serving.chat.following import Event, Says, Spent, Working
+from serving.chat.sessions import Spoken
+from serving.house import House
+
+_TALKS = UUID("6f0f5f2e-31d0-4c59-9d3a-6a8c1f7f5d10")
+_ROUNDS = 5
+_LATEST = 20
+"""Runs of a thread among which a turn is looked for."""
+_TURNS: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+"""By thread: of requests for the same turn in this process one acts, the others find its run."""
+
+_WAITS = "Somebody has to look at this before I can go on. You need not do anything; ask me here how it stands."
+_WORKS = "I am still working on it; ask me again in a moment."
+
+
+class GraphFailed(CountersignError):
+    """A graph of the settings broke. What broke in it is in its run's events, for those who may read them."""
+
+    title = "The graph failed"
+
+
+class PlainTalk:
+    def __init__(self, house: House, person: Person, graph: str, customer: str, session: str, spoken: Spoken) -> None:
+        self._house = house
+        self._person = person
+        self._graph = graph
+        self._customer = customer
+        first = session or (spoken.lines[0].text if spoken.lines else "")
+        named: dict[str, JSON] = {
+            "workspace": person.workspace,
+            "person": person.id,
+            "graph": graph,
+            "customer": customer,
+            "session" if session else "first": first,
+        }
+        self.thread_id = str(uuid5(_TALKS, canonical(named).decode()))
+        self._now = [line.text for line in spoken.lines if line.now]
+        self._turn = digest({"before": len(spoken.lines) - len(self._now), "now": self._now})
+
+    async def events(self, answered: Sequence[str], settle_s: float) -> AsyncGenerator[Event, None]:
+        """`answered` are the answers that the client has. Raises `GraphFailed`."""
+        thread, runs = await self._known()
+        if thread is not None and runs and "chat" not in runs[0].meta and runs[0].ended_at is not None:
+            came = _last_words(thread.state)  # people answered meanwhile, and the graph went on
+            if came and not any(came in each for each in answered):
+                yield Says(came)
+        run = await self._run()
+        if run is None:
+            yield Says(_WAITS)
+            return
+        try:
+            async with asyncio.timeout(settle_s):
+                async for event in self._follow(run):
+                    yield event
+        except TimeoutError:
+            yield Says(_WORKS)
+
+    async def _run(self) -> ThreadRunRow | None:
+        """The run of this turn, begun if it is not there; None while the graph waits for people, or nothing is said."""
+        async with _TURNS.setdefault(self.thread_id, asyncio.Lock()):
+            for _ in range(_ROUNDS):
+                thread, runs = await self._known()
+                for run in runs:
+                    if run.meta.get("chat") == self._turn and run.status != "error":
+                        return run
+                if not self._now or (thread is not None and thread.status == "interrupted"):
+                    return None
+                for run in runs:
+                    if run.ended_at is None:
+                        await self._house.runs.over(self._person.workspace, run.id)
+                with suppress(Conflict):  # another process was faster
+                    return await self._house.runs.start(self._person, self.thread_id, self._wish())
+        raise Busy("This conversation moves faster than it can be followed.", hint="Send it again.")
+
+    def _wish(self) -> Wish:
+        said: list[JSON] = [
+            {"role": "user", "content": text, "id": str(uuid5(UUID(self.thread_id), f"{self._turn}:{number}"))}
+            for number, text in enumerate(self._now)
+        ]
+        return Wish(
+            graph=self._graph,
+            input={"messages": said},
+            config={"configurable": {"customer_id": self._customer}} if self._customer else {},
+            modes=("messages-tuple",),
+            meta={"chat": self._turn},
+            strategy="reject",
+            creates=True,
+        )
+
+    async def _known(self) -> tuple[ThreadRow | None, Sequence[ThreadRunRow]]:
+        """The thread, and its latest runs, the newest first."""
+        try:
+            thread = await self._house.threads.get(self._person, self.thread_id)
+            runs = await self._house.threads.runs(self._person, self.thread_id, status="", limit=_LATEST, offset=0)
+        except NotFound:
+            return None, ()
+        return thread, sorted(runs, key=lambda run: -(run.number or 0))
+
+    async def _follow(self, run: ThreadRunRow) -> AsyncGenerator[Event, None]:
+        last = ""
+        async for batch in self._house.runs.feeds.follow(self._person.workspace, run.id):
+            for _, name, data in batch:
+                match name:
+                    case "messages":
+                        message = json.loads(data)[0]
+                        if message.get("type") not in ("ai", "AIMessageChunk"):
+                            yield Working("acting")
+                            continue
+                        if used := message.get("usage_metadata"):
+                            yield Spent(int(used.get("input_tokens", 0)), int(used.get("output_tokens", 0)))
+                        if text := _text(message.get("content")):
+                            yield Says(text, goes_on=last == message.get("id"))
+                            last = str(message.get("id"))
+                    case "error":
+                        raise GraphFailed("The graph could not answer.", hint="Try again, or tell the operator.")
+                    case _ if name == END:
+                        for event in _ended(json.loads(data), spoken=bool(last)):
+                            yield event
+
+
+def _ended(output: Mapping[str, Any], *, spoken: bool) -> list[Event]:
+    values = output.get("values") or {}
+    if values.get("__interrupt__"):
+        return [Says(_WAITS)]
+    words = "" if spoken else _last_words(values)
+    return [Says(words)] if words else []
+
+
+def _last_words(values: Mapping[str, Any]) -> str:
+    """The last message of a state, if it is an answer."""
+    messages = values.get("messages") or [{}]
+    last = messages[-1] if isinstance(messages, list) else {}
+    return _text(last.get("content")) if isinstance(last, Mapping) and last.get("type") == "ai" else ""
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        parts = [each.get("text", "") if isinstance(each, Mapping) else each for each in content]
+        return "".join(part for part in parts if isinstance(part, str))
+    return ""
