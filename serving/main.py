@@ -48,6 +48,10 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         yield sock
 
 
+_KEEP_ALIVE_S = 75
+"""An idle connection lives longer here than with clients (httpx: 5 s), or a request could meet one that closes."""
+
+
 @asynccontextmanager
 async def serving(house: House, sock: socket.socket) -> AsyncIterator[str]:
     """Serves the API of a house on a bound socket. Yields its address."""
@@ -55,6 +59,7 @@ async def serving(house: House, sock: socket.socket) -> AsyncIterator[str]:
     app.include_router(mcp_door.router)
     context = tls(house.settings.server)
     options = listening_options(house.settings.server, context)
+    options["timeout_keep_alive"] = _KEEP_ALIVE_S
     config = uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False, **options)
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
