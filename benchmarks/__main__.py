@@ -26,6 +26,7 @@ NAMES = (
     "start",
     "demo",
     "proofs",
+    "threads",
 )
 """Each is a module here with `async def measured(quick: bool) -> Report`."""
 
@@ -37,7 +38,7 @@ NAMES = (
 def bench(names: tuple[str, ...], quick: bool, file: Path | None) -> None:
     """Speed, each figure beside its floor.
 
-    NAME is full, waiting, cases, policy, decisions, backtest, effect, intake, events, start, demo or proofs.
+    NAME is full, waiting, cases, policy, decisions, backtest, effect, intake, events, start, demo, proofs or threads.
 
     \b
     Example:  python -m benchmarks policy effect --quick
