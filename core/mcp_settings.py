@@ -49,7 +49,10 @@ class OutsideServerSettings(_Part):
     url: str = Field(default="", pattern=r"^$|^https?://")
     command: tuple[str, ...] = ()
     token: SecretStr = SecretStr("")
-    """Sent to the address as a bearer token, or to the command as MCP_TOKEN. Only where effects are carried out."""
+    """Sent to the address as a bearer token, or to the command as MCP_TOKEN. Only where effects are carried out.
+
+    Better than in a file: in the environment, such as COUNTERSIGN_MCP__SERVERS__PARTNER__TOKEN.
+    """
     kinds: tuple[str, ...] = ()
     """The kinds of business task whose agents get its tools."""
     tools: dict[str, OutsideToolSettings] = {}
