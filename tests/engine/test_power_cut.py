@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from copy import deepcopy
 from pathlib import Path
 
+from core.people import HOME
 from core.states import CaseStatus, ReviewStatus
+from ledger.database import Ledger, sqlite_database
 from tests.support.till import Till, open_till, pay, write
 
 C, R = CaseStatus, ReviewStatus
@@ -21,12 +22,15 @@ def lose_checkpoints(folder: Path) -> None:
 
 def rewrite_script(folder: Path, case: str, change: Callable[[list[list[dict[str, object]]]], None]) -> None:
     """What the model will say when it is asked again: models do not repeat themselves."""
-    with closing(sqlite3.connect(folder / "ledger.db")) as db:
-        (text,) = db.execute('SELECT payload FROM "case" WHERE id = ?', (case,)).fetchone()
-        payload = json.loads(text)
+
+    def rewrite(ledger: Ledger) -> None:
+        row = ledger.cases.get(case)
+        payload = deepcopy(row.payload)
         change(payload["script"])
-        db.execute('UPDATE "case" SET payload = ? WHERE id = ?', (json.dumps(payload), case))
-        db.commit()
+        row.payload = payload
+
+    with closing(sqlite_database(folder / "ledger.db")) as database:
+        database.transact(HOME, rewrite)
 
 
 async def waiting_after_a_payment(folder: Path) -> str:

@@ -72,7 +72,7 @@ def _prepared() -> Path:
     """An empty ledger and two accounts, made once in a process."""
 
     async def make(folder: Path) -> None:
-        async with open_till(folder):
+        async with open_till(folder, sealed=False):  # the oracle reads rows as they lie
             pass
 
     folder = _SCRATCH.enter_context(quick_folder()) / "house"
@@ -125,7 +125,7 @@ class Stage:
         self.oracle.people({**self.staff, **{name: frozenset(roles) for name, roles in PEOPLE.items()}})
         self._doors = AsyncExitStack()
         kind = replace(self.crashes.kind(), book=self._book)
-        opened = open_till(self.folder, clock=self.clock, kind=kind, engine=ENGINE)
+        opened = open_till(self.folder, clock=self.clock, kind=kind, engine=ENGINE, sealed=False)
         self.till = await self._doors.enter_async_context(opened)
         for name, roles in self.staff.items():
             await self._write_person(name, roles)

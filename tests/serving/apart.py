@@ -11,6 +11,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from core.clock import FakeClock
+from core.key_file import from_text
+from core.key_settings import KeySettings
 from core.settings import DatabaseSettings, EngineSettings, ExecutorSettings, Settings
 from graphs.kind import TaskKind
 from ledger.database import Database, Ledger
@@ -22,7 +24,7 @@ from serving.house import open_house
 from serving.main import listening
 from tests.serving.logins import Logins
 from tests.support.script import ScriptedModel
-from tests.support.till import PEOPLE, Till
+from tests.support.till import PEOPLE, RING, Till
 from tests.support.till_kind import KIND
 from tools.fulfillment.shop import EmbeddedShop
 
@@ -44,6 +46,7 @@ def settings(folder: Path, server: str, executor_url: str = "", sweep_s: float =
         engine=EngineSettings(sweep_s=sweep_s, lease_s=0.2),
         database=DatabaseSettings(url=SecretStr(server), connections=4),
         executor=ExecutorSettings(url=executor_url, token=SecretStr(SECRET)),
+        keys=KeySettings(ring=SecretStr(RING)),
     )
 
 
@@ -78,7 +81,7 @@ async def open_three(
     """
     clock = FakeClock()
     shop = EmbeddedShop(folder / "shop.db", [KIND.dialect], clock)
-    owner = server_database(logins.owner, clock)
+    owner = server_database(logins.owner, clock, masters=from_text(RING, "this test"))
     with listening("127.0.0.1", 0) as sock:
         async with (
             open_executor(settings(folder / "executor", logins.executor), clock=clock, shop=shop, kinds=kinds) as room,

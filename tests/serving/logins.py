@@ -14,11 +14,13 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from core.clock import Clock
+from core.key_settings import KeySettings
 from core.settings import DatabaseSettings, Settings
 from graphs.kind import TaskKind
 from ledger.roles import AGENTS, DESK, EXECUTOR
 from serving.commands.roles import prepare
 from tests.support.servers import POSTGRES
+from tests.support.till import RING
 from tests.support.till_kind import KIND
 
 
@@ -37,7 +39,7 @@ async def with_roles(
 ) -> None:
     """What an operator does before the first start: `countersign roles`, for the till."""
     await prepare(
-        Settings(data=folder, database=DatabaseSettings(url=SecretStr(server))),
+        Settings(data=folder, database=DatabaseSettings(url=SecretStr(server)), keys=KeySettings(ring=SecretStr(RING))),
         kinds=kinds or {"till": KIND},
         clock=clock,
     )

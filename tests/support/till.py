@@ -48,6 +48,10 @@ PEOPLE = {
 }
 
 
+RING = "dGhlc2UgYXJlIDMyIGJ5dGVzLCBvbmx5IGEgdGVzdCE="
+"""The master key of all processes over one server; a folder makes its own."""
+
+
 def person(name: str) -> Person:
     return Person(id=name, roles=frozenset(PEOPLE[name]))
 
