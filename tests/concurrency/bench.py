@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -68,11 +69,12 @@ class Bench:
         return [asked["id"] for task in state["tasks"] for asked in task["interrupts"]]
 
     async def values(self, thread: str) -> JSON:
-        return dict((await self.clients[FIRST].threads.get_state(thread))["values"])
+        found: Any = await self.clients[FIRST].threads.get_state(thread)
+        return dict(found["values"])
 
     async def resume(self, who: str, thread: str, answer: Any, graph: str = "till") -> Answered:
         try:
-            body = await self.clients[who].runs.wait(thread, graph, command={"resume": answer})
+            body: Any = await self.clients[who].runs.wait(thread, graph, command={"resume": answer})
         except httpx.HTTPStatusError as refused:
             return Answered(refused.response.status_code, dict(refused.response.json()))
         return Answered(200, dict(body))
@@ -106,7 +108,7 @@ async def bench(folder: Path, database: str = "") -> AsyncIterator[Bench]:
             async with serving(house, sock) as url:
                 found = Bench(house, url)
                 for name, roles in PEOPLE.items():
-                    token = await house.database.write("default", lambda it, n=name, r=roles: _added(it, n, r))
+                    token = await house.database.write("default", partial(_added, name, roles))
                     headers = {"Authorization": f"Bearer {token}"}
                     found.clients[name] = get_client(url=url, api_key=None, headers=headers)
                 try:
@@ -116,6 +118,6 @@ async def bench(folder: Path, database: str = "") -> AsyncIterator[Bench]:
                         await client.aclose()
 
 
-def _added(ledger: Ledger, name: str, roles: set[str]) -> str:
+def _added(name: str, roles: set[str], ledger: Ledger) -> str:
     ledger.people.add("default", name, frozenset(roles))
     return str(ledger.people.new_token("default", name, None))

@@ -51,7 +51,7 @@ def killed() -> str:
             values = client.runs.join(thread, run)
             status = client.runs.get(thread, run)["status"]
         noted = notes.read_text().splitlines()
-    right = status == "success" and dict(values)["log"] == ["noted", "rested"] and noted == ["once"]  # type: ignore[arg-type]
+    right = status == "success" and dict(values)["log"] == ["noted", "rested"] and noted == ["once"]
     return "" if right else f"{status}: {values}, noted {noted}"
 
 

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import uuid4
 
 from tests.concurrency.bench import FIRST, JSON, OPENER, SECOND, Bench
@@ -83,9 +84,8 @@ async def gate_two_is_untouched(bench: Bench) -> str:
     heard, refused = await bench.at_once(thread, APPROVE)
     if len(heard) != 1 or len(refused) != 1:
         return f"{len(heard)} heard at gate 1: {refused}"
-    state = await bench.clients["cat"].threads.get_state(thread)
-    (second,) = [asked["id"] for task in state["tasks"] for asked in task["interrupts"]]
-    case = state["values"]["case"]["id"]
+    (second,) = await bench.questions(thread, "cat")
+    case = (await bench.values(thread))["case"]["id"]
     loser = SECOND if refused[0]["present"].endswith(FIRST) else FIRST
     again = [await bench.resume(loser, thread, each) for each in (APPROVE, {first[0]: APPROVE["decisions"][0]})]
     if [each.status for each in again] != [409, 409]:
@@ -133,7 +133,7 @@ async def late_resume(bench: Bench) -> str:
 async def new_input(bench: Bench) -> str:
     thread = await bench.thread([pay("100.00", await bench.account())], [pay("110.00", await bench.account())])
     asked = await bench.questions(thread, FIRST)
-    said = {"messages": [{"type": "human", "content": "There is more to say.", "id": f"m-{uuid4()}"}]}
+    said: Any = {"messages": [{"type": "human", "content": "There is more to say.", "id": f"m-{uuid4()}"}]}
     client = bench.clients[OPENER]
     parts = [each async for each in client.runs.stream(thread, "till", input=said, stream_mode=["values", "custom"])]
     told = [part.data["superseded"] for part in parts if part.event == "custom" and "superseded" in part.data]

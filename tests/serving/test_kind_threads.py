@@ -47,7 +47,7 @@ class Sdk:
         client = self.as_(who)
         if not thread:
             thread = (await client.threads.create())["thread_id"]
-        said = {"messages": [{"type": "human", "content": text}]}
+        said: Any = {"messages": [{"type": "human", "content": text}]}
         return thread, dict(await client.runs.wait(thread, "returns", input=said, **more))  # type: ignore[arg-type]
 
     async def waiting(self, text: str = PHONES) -> tuple[str, JSON]:
@@ -70,8 +70,12 @@ class Sdk:
         return dict(error.value.response.json())
 
     async def effects(self, thread: str) -> list[str]:
-        state = await self.as_("rita").threads.get_state(thread)
-        return await self.live.done_at_the_shop(state["values"]["case"]["id"])
+        return await self.live.done_at_the_shop((await self.values(thread))["case"]["id"])
+
+    async def values(self, thread: str, who: str = "rita") -> JSON:
+        """What this person is shown of the thread now."""
+        found: Any = await self.as_(who).threads.get_state(thread)
+        return dict(found["values"])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -87,9 +91,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_a_talk_becomes_a_case_and_is_streamed_to_its_end(sdk: Sdk) -> None:
-    chat, config = sdk.as_("chat"), await sdk.bought()
+    chat = sdk.as_("chat")
+    config: Any = await sdk.bought()
     thread = (await chat.threads.create())["thread_id"]
-    said = {"messages": [{"type": "human", "content": TEE, "id": "m-1"}]}
+    said: Any = {"messages": [{"type": "human", "content": TEE, "id": "m-1"}]}
     modes: Any = ["values", "updates", "messages-tuple", "custom"]
     parts = [each async for each in chat.runs.stream(thread, "returns", input=said, config=config, stream_mode=modes)]
     assert parts[0].event == "metadata"
@@ -103,7 +108,7 @@ async def test_a_talk_becomes_a_case_and_is_streamed_to_its_end(sdk: Sdk) -> Non
     assert values["messages"][0] == {"id": "m-1", "type": "human", "content": TEE}
     assert values["case"]["status"] == "closed"
     thread_now = await chat.threads.get(thread)
-    assert (thread_now["status"], thread_now["metadata"]["graph_id"]) == ("idle", "returns")
+    assert (thread_now["status"], (thread_now["metadata"] or {})["graph_id"]) == ("idle", "returns")
     assert "refunds.create" in await sdk.effects(thread)
 
 
@@ -119,8 +124,12 @@ async def test_the_same_payload_as_input_opens_one_case_however_often(sdk: Sdk) 
     chat = sdk.as_("chat")
     thread = (await chat.threads.create())["thread_id"]
     payload = await sdk.live.small()
-    cases = {dict(await chat.runs.wait(thread, "returns", input=payload))["case"]["id"] for _ in range(3)}
-    assert len(cases) == 1
+    for _ in range(2):
+        await chat.runs.wait(thread, "returns", input=payload)
+        assert len((await sdk.values(thread))["messages"]) <= 3
+    key = f"thread:{thread}"
+    cases = await sdk.live.house.database.read("default", lambda ledger: ledger.cases.find(limit=1000))
+    assert [case.request_key for case in cases].count(key) == 1
 
 
 async def test_what_is_missing_is_asked_and_the_talk_goes_on(sdk: Sdk) -> None:
@@ -128,8 +137,7 @@ async def test_what_is_missing_is_asked_and_the_talk_goes_on(sdk: Sdk) -> None:
     thread, values = await sdk.talk("Hello, I would like to return something.", config=config)
     assert [each["type"] for each in values["messages"]] == ["human", "ai"]
     assert "case" not in values
-    state = await sdk.as_("chat").threads.get_state(thread)
-    assert state["values"]["messages"] == values["messages"]
+    assert (await sdk.values(thread, "chat"))["messages"] == values["messages"]
     _, more = await sdk.talk("It is order ORD-9999999, the phones are broken.", thread, config=config)
     assert more["case"]["status"] == "closed"
     assert [each["type"] for each in more["messages"]][:3] == ["human", "ai", "human"]
@@ -159,8 +167,8 @@ async def test_a_question_shows_its_facts_to_those_who_may_read_and_nothing_to_t
         {"name": "approval", "args": {}, "description": "A colleague has to look at it."}
     ]
     assert not {"seen", "reason", "facts", "groups"} & value.keys()
-    assert "plan" not in state["values"]
-    assert "plan" in (await sdk.as_("rita").threads.get_state(thread))["values"]
+    assert "plan" not in await sdk.values(thread, "chat")
+    assert "plan" in await sdk.values(thread)
     found = await sdk.as_("rita").threads.search(status="interrupted", metadata={"graph_id": "returns"}, limit=100)
     shown = next(each for each in found if each["thread_id"] == thread)
     assert [each["id"] for asked in shown["interrupts"].values() for each in asked] == [question["id"]]
@@ -276,9 +284,10 @@ async def test_the_state_is_not_written_from_outside(sdk: Sdk) -> None:
             await chat.threads.update_state(thread, values, as_node=node)
         assert refused.value.response.status_code == 403
     await chat.threads.update_state(thread, None, as_node="__end__")
-    for command in ({"goto": "execute"}, {"update": {"plan": []}}):
+    steering: list[Any] = [{"goto": "execute"}, {"update": {"plan": []}}]
+    for command in steering:
         with pytest.raises(httpx.HTTPStatusError) as refused:
-            await chat.runs.wait(thread, "returns", command=command)  # type: ignore[arg-type]
+            await chat.runs.wait(thread, "returns", command=command)
         assert refused.value.response.status_code == 403
     assert (await sdk.question(thread))["id"] == question["id"]
     with pytest.raises(httpx.HTTPStatusError):
@@ -288,7 +297,7 @@ async def test_the_state_is_not_written_from_outside(sdk: Sdk) -> None:
 async def test_history_tells_the_way_of_the_case(sdk: Sdk) -> None:
     thread, _ = await sdk.waiting()
     rita = sdk.as_("rita")
-    states = await rita.threads.get_history(thread, limit=100)
+    states: list[Any] = list(await rita.threads.get_history(thread, limit=100))
     assert states[0]["next"] == ["review"]
     assert [each["values"]["case"]["status"] for each in states][-1] == "open"
     ids = [each["checkpoint"]["checkpoint_id"] for each in states]
@@ -296,7 +305,8 @@ async def test_history_tells_the_way_of_the_case(sdk: Sdk) -> None:
     assert [each["parent_checkpoint"]["checkpoint_id"] for each in states[:-1]] == ids[1:]
     older = await rita.threads.get_state(thread, checkpoint_id=ids[3])
     assert older["values"] == states[3]["values"]
-    page = await rita.threads.get_history(thread, limit=2, before={"configurable": {"checkpoint_id": ids[1]}})  # type: ignore[arg-type]
+    before: Any = {"configurable": {"checkpoint_id": ids[1]}}
+    page: list[Any] = list(await rita.threads.get_history(thread, limit=2, before=before))
     assert [each["checkpoint"]["checkpoint_id"] for each in page] == ids[2:4]
 
 
@@ -306,7 +316,7 @@ async def test_history_tells_the_way_of_the_case(sdk: Sdk) -> None:
 async def test_new_words_supersede_the_question_and_the_client_is_told(sdk: Sdk) -> None:
     thread, question = await sdk.waiting()
     chat = sdk.as_("chat")
-    said = {"messages": [{"type": "human", "content": "They also smell burnt. It is dangerous!"}]}
+    said: Any = {"messages": [{"type": "human", "content": "They also smell burnt. It is dangerous!"}]}
     parts = [each async for each in chat.runs.stream(thread, "returns", input=said, stream_mode=["values", "custom"])]
     told = [part.data for part in parts if part.event == "custom" and "superseded" in part.data]
     assert [each["superseded"] for each in told] == [[question["id"]]]
