@@ -15,6 +15,8 @@ from core.errors import InvalidInput
 MOST_MESSAGES = 500
 MOST_CHARACTERS = 200_000
 """Of all texts of a request."""
+LONGEST = 20_000
+"""Characters of one message of the user."""
 _ID = r"^[\x21-\x7e]{1,200}$"
 
 
@@ -88,6 +90,12 @@ class ChatRequest(BaseModel):
             if message.role in ("tool", "function"):
                 raise InvalidInput(
                     "Messages of tools are not read here.", field=f"messages.{number}.role", hint="Leave them out."
+                )
+            if message.role == "user" and len(message.text(number)) > LONGEST:
+                raise InvalidInput(
+                    f"A message has more than {LONGEST:,} characters.",
+                    field=f"messages.{number}.content",
+                    hint="Write less.",
                 )
         if sum(len(message.text(number)) for number, message in enumerate(self.messages)) > MOST_CHARACTERS:
             raise InvalidInput(
