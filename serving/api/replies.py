@@ -89,4 +89,7 @@ async def thread_shape(house: House, person: Person, row: Any) -> shapes.Shape:
     if served is None or not served.personal:
         return shapes.thread(row)
     found = await served.state(person, row.id)
-    return shapes.thread(row, found.values, shapes.by_task(found))
+    shown = shapes.thread(row, found.values, shapes.by_task(found))
+    if row.status in ("idle", "interrupted"):  # people may have decided elsewhere since its last run
+        shown["status"] = "interrupted" if found.asked else "idle"
+    return shown
