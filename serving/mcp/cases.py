@@ -19,7 +19,7 @@ from serving.mcp.offer import Asked, CaseId, Key, Offer, Told, Wait, until
 
 
 class Submit(Asked):
-    kind: Annotated[str, Field(min_length=1, max_length=64, description="The kind of business task, such as returns.")]
+    kind: Annotated[str, Field(min_length=1, max_length=64, description="The name of a kind of business task.")]
     payload: Annotated[dict[str, JSON], Field(description="What the case starts from, by the kind's schema.")]
     key: Annotated[Key, Field(description="The same key again opens no second case.")] = ""
     wait_s: Wait = 0

@@ -117,7 +117,7 @@ class _Served:
             _hold(len(found.text))
         except CountersignError as error:
             raise MCPError(INVALID_PARAMS, str(error), error.problem()) from None
-        except Exception as error:
+        except Exception as error:  # as above
             log.exception("%s", str(params.uri)[:100])
             broken = _broken()
             raise MCPError(INTERNAL_ERROR, str(broken), broken.problem()) from error

@@ -179,7 +179,12 @@ async def test_cases_approvals_and_policy_can_be_read(live: Live, mode: str) -> 
         assert "rules:" in book.text
         (found,) = (await viewer.read_resource(f"countersign://case/{case['case']['id']}")).contents
         assert json.loads(found.text)["case"]["id"] == case["case"]["id"]
-        for uri in ("countersign://case/case_nope", "countersign://policy/nope", "countersign://else/x", "file:///etc"):
+        for uri in (
+            "countersign://case/case_nope",
+            "countersign://policy/nope",
+            "countersign://else/x",
+            "https://x.example/",
+        ):
             with pytest.raises(MCPError, match="There is no"):
                 await viewer.read_resource(uri)
     async with client(live, "bot", mode) as bot:

@@ -17,14 +17,13 @@ from pydantic import SecretStr
 
 from core.errors import ProviderUnavailable, SetupError
 from core.mcp_settings import McpSettings, OutsideServerSettings, OutsideToolSettings
-from core.settings import ExecutorSettings, Settings
 from core.states import CaseStatus, RunStatus
 from engine.incidents import RECONCILE
-from serving.effects import tools_of
 from tests.support.folders import quick_folder
 from tests.support.mcp_server import TOKEN, Partner, answering, schema
 from tests.support.till import Till, open_till
 from tests.support.till_kind import BOOK, KIND
+from tools.mcp.accepted import accepted_tools
 from tools.mcp.pins import pin, pinned
 from tools.mcp.session import declared
 
@@ -240,16 +239,11 @@ async def test_a_command_that_speaks_mcp_is_a_server_too() -> None:
 
 def test_where_others_act_no_token_is_held_and_no_name_is_taken_twice() -> None:
     server = OutsideServerSettings(url="https://x.example/mcp", token=SecretStr("t"), kinds=("till",))
-    settings = Settings(
-        mcp=McpSettings(servers={"partner": server}),
-        executor=ExecutorSettings(url="http://127.0.0.1:1", token=SecretStr("x")),
-    )
-    nowhere: Any = None
+    wanted, here = McpSettings(servers={"partner": server}), Path("nowhere")
     with pytest.raises(SetupError, match="holds no credentials of partner"):
-        tools_of({"till": KIND}, nowhere, settings, acts=False)
-    stray = McpSettings(servers={"partner": server.model_copy(update={"kinds": ("none",)})})
-    with pytest.raises(SetupError, match="there is no kind 'none'"):
-        tools_of({"till": KIND}, nowhere, Settings(mcp=stray), acts=True)
+        accepted_tools(wanted, here, {"till"}, acts=False)
+    with pytest.raises(SetupError, match="there is no kind 'till'"):
+        accepted_tools(wanted, here, {"other"}, acts=True)
     for bad in ({"url": "http://a", "command": ["b"]}, {}, {"url": "http://a", "tools": {"a__b": {}}}):
         with pytest.raises(ValueError, match=r"its url or its command|can't be the name"):
             OutsideServerSettings.model_validate(bad)
