@@ -79,8 +79,10 @@ def install(app: FastAPI) -> None:
 def _methods(request: Request) -> list[str]:
     """All that are done at this address, whichever routes do them."""
     found: set[str] = set()
-    for route in request.app.routes:
-        match, _ = route.matches(request.scope)
-        if match is not Match.NONE:
-            found |= getattr(route, "methods", None) or set()
+    for part in request.app.routes:
+        router = getattr(part, "original_router", None)  # what was included is kept as it was
+        for route in router.routes if router is not None else [part]:
+            match, _ = route.matches(request.scope)
+            if match is not Match.NONE:
+                found |= getattr(route, "methods", None) or set()
     return sorted(found)
