@@ -13,8 +13,7 @@ from core.errors import Busy, InvalidInput, KeyReused, NotFound
 from core.people import Permission, Person, require
 from graphs.plain import PlainGraph
 from ledger.database import Ledger
-from serving.api.feed import Feeds
-from serving.chat.following import Event, Follower, Says, standing_of
+from serving.chat.following import Event, Feed, Follower, Says, standing_of
 from serving.chat.plain import PlainTalk
 from serving.chat.sessions import At, Sitting, Spoken, ToAsk, ToOpen
 from serving.chat.wire import ChatRequest
@@ -57,7 +56,7 @@ def _converses(house: House, name: str) -> bool:
 
 
 async def answer(
-    house: House, feeds: Feeds, person: Person, request: ChatRequest, session: str, *, wait_s: float
+    house: House, feed: Feed, person: Person, request: ChatRequest, session: str, *, wait_s: float
 ) -> Answering:
     """Raises what a request can have wrong before anything is said; what comes later is in the events."""
     require(person, Permission.SUBMIT)
@@ -75,7 +74,7 @@ async def answer(
     place, after = await _placed(house, sitting, spoken)
     if isinstance(place, ToAsk):
         return Answering(place.after, _asked(house, sitting, place))
-    follower = Follower(house, feeds, person.workspace, kind.converse, place.case_id, after)
+    follower = Follower(house, feed, person.workspace, kind.converse, place.case_id, after)
     return Answering(place.case_id, follower.events(chat.settle_s, wait_s))
 
 

@@ -7,9 +7,10 @@ by whom and on which facts stays in the house.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from agents.conversation import Conversation, Standing
 from core.actions import Effect
@@ -17,8 +18,6 @@ from core.states import FINISHED, CaseStatus, RunStatus
 from engine.journal import MODEL_CALLED
 from ledger.database import Ledger
 from ledger.tables import CaseRow, TraceRow
-from serving.api.feed import Feed, Feeds
-from serving.api.sse import TRACE
 from serving.house import House
 
 _LOOK_S = 1.0
@@ -65,13 +64,24 @@ class Look:
     version: int
 
 
+class News(Protocol):
+    """The end of the event log, shared by all who follow it."""
+
+    last: int
+    """The last entry that it has."""
+
+    async def news(self, seq: int, key: str, within_s: float) -> None:
+        """Returns when there may be something of a case after an entry, or after so long."""
+
+
+Feed = Callable[[], AbstractAsyncContextManager[News]]
+
+
 class Follower:
-    def __init__(
-        self, house: House, feeds: Feeds, workspace: str, talk: Conversation, case_id: str, after: int
-    ) -> None:
+    def __init__(self, house: House, feed: Feed, workspace: str, talk: Conversation, case_id: str, after: int) -> None:
         """`after` is the last entry of the case's log that is known."""
         self._house = house
-        self._feeds = feeds
+        self._feed = feed
         self._workspace = workspace
         self._talk = talk
         self._case_id = case_id
@@ -84,7 +94,7 @@ class Follower:
         """
         patient = asyncio.get_running_loop().time() + wait_s
         look = None
-        async with self._feeds.following(self._workspace, "trace", TRACE) as feed:
+        async with self._feed() as feed:
             while look is None or (look.standing.state == "waiting" and await self._moved(feed, look.version, patient)):
                 wrote, asked, until = False, look is not None, asyncio.get_running_loop().time() + settle_s
                 while True:
@@ -99,7 +109,7 @@ class Follower:
                 if not asked or look.standing.state != "waiting":  # it is said once that people look at it
                     yield Says(self._talk.words(replace(look.standing, told=()) if wrote else look.standing))
 
-    async def _moved(self, feed: Feed, version: int, until: float) -> bool:
+    async def _moved(self, feed: News, version: int, until: float) -> bool:
         """Whether anything happens to the case before a moment of the loop's clock."""
         while True:
             level = feed.last
@@ -109,7 +119,7 @@ class Follower:
             if not await self._news(feed, level, until):
                 return False
 
-    async def _news(self, feed: Feed, level: int, until: float) -> bool:
+    async def _news(self, feed: News, level: int, until: float) -> bool:
         """False once the time is over. Looks every so often: not all that happens to a case is in its log."""
         left = until - asyncio.get_running_loop().time()
         if left <= 0:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 
 from serving.api.deps import Caller, Rooms
-from serving.api.sse import Following, streams_of
-from serving.chat.desk import answer, models, spoken_to
+from serving.api.sse import TRACE, Following, streams_of
+from serving.chat.desk import answer, models, require_model
 from serving.chat.telling import Telling
 from serving.chat.wire import ChatCompletion, ChatRequest, Model, Models, OpenAiError
 
@@ -47,7 +48,7 @@ async def listing(house: Rooms, _person: Caller) -> Models:
 
 @router.get("/models/{model}")
 async def one(house: Rooms, _person: Caller, model: str) -> Model:
-    return Model(id=spoken_to(house, model)[0].name)
+    return Model(id=require_model(house, model))
 
 
 @router.post(
@@ -62,7 +63,8 @@ async def complete(
     asked = body.metadata or {}
     wait_s = house.settings.chat.wait_s if body.stream else 0.0
     streams, named = streams_of(request), session or asked.get("session", "")
-    answering = await answer(house, streams.feeds, person, body, named, wait_s=wait_s)
+    feed = partial(streams.feeds.following, person.workspace, "trace", TRACE)
+    answering = await answer(house, feed, person, body, named, wait_s=wait_s)
     headers = {"X-Case-Id": answering.case_id} if answering.case_id else {}
     usage = body.stream_options is not None and body.stream_options.include_usage
     created = int(house.database.clock.now().timestamp())
