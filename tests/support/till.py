@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import SecretStr
 
 from core.clock import FakeClock
+from core.key_settings import KeySettings
 from core.mcp_settings import McpSettings
 from core.money import Money
 from core.people import Person
@@ -275,8 +276,12 @@ async def open_till(
     ledger_on: bool = True,
     desk: DeskSettings | None = None,
     mcp: McpSettings | None = None,
+    sealed: bool = True,
 ) -> AsyncIterator[Till]:
-    """`hosted` says where the scripted model is said to run, `server` where the records are, if not in the folder."""
+    """`hosted` says where the scripted model is said to run, `server` where the records are, if not in the folder.
+
+    Not `sealed`, what is written about people can be read and changed in the files.
+    """
     clock, model = clock or FakeClock(), model or ScriptedModel()
     settings = Settings(
         data=folder,
@@ -287,6 +292,7 @@ async def open_till(
         desk=desk or DeskSettings(),
         database=DatabaseSettings(url=SecretStr(server)),
         mcp=mcp or McpSettings(),
+        keys=KeySettings(encrypt=sealed, ring=SecretStr(RING if server and sealed else "")),
     )
     async with open_house(
         settings, bell=bell, clock=clock, kinds={"till": kind}, model=model, ledger_on=ledger_on
