@@ -108,6 +108,8 @@ class Sweeper:
 
     async def _fire(self, timer: TimerRow) -> None:
         def fire(ledger: Ledger) -> str:
+            if timer.purpose in _OF_REVIEWS:  # whoever decides has the review first too, and its timer then
+                ledger.reviews.get(timer.review_id, lock=True)
             row = next((each for each in ledger.timers.pending(timer.case_id) if each.id == timer.id), None)
             if row is None or not ledger.timers.fire(row):
                 return ""
