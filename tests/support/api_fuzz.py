@@ -57,8 +57,8 @@ def configuration(token: str, known: Mapping[str, Sequence[str]], *, determinist
         "warnings = false",
         f'headers = {{ Authorization = "Bearer {token}" }}',
         "[checks]",
-        # What a schema can't say is refused too: an unknown kind, a policy that nobody signed, a state.
-        'positive_data_acceptance.expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 412, 413, 422, 429, 503]',
+        # What a schema can't say is refused too: an unknown kind, a policy that nobody signed, a state (400 on /v1).
+        'positive_data_acceptance.expected-statuses = ["2xx", "3xx", 400, 401, 403, 404, 409, 412, 413, 422, 429, 503]',
         'negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 409, 412, 413, 415, 421, 422, 429, "5xx"]',
         "[generation]",
         f"deterministic = {str(deterministic).lower()}",
