@@ -15,12 +15,13 @@ import httpx
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
-from serving.local import ADDRESS, TOKEN
 from tests.concurrency.bench import Bench
 from tests.concurrency.table import Row
 from tests.support.folders import quick_folder
 
 _PATIENCE_S = 60.0
+ADDRESS, TOKEN = "local-address", "local-token"
+"""Files of the data folder, by which people on this machine find the server."""
 
 
 async def _elsewhere(_bench: Bench) -> str:
