@@ -70,7 +70,7 @@ async def test_each_is_shown_what_they_may_use(live: Live, mode: str) -> None:
         assert (paying.read_only_hint, paying.destructive_hint) == (False, True)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["legacy"])
 async def test_a_case_is_opened_once_and_voted_on_by_who_may(live: Live, mode: str) -> None:
     payload = await live.dear()
     async with client(live, "", mode) as owner:
