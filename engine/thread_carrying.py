@@ -88,8 +88,7 @@ class Carrying:
         writer.put("metadata", encoded({"run_id": run.id, "attempt": run.attempt}))
         if superseded:
             writer.put("custom", encoded({"superseded": superseded}))
-        ledger.session.flush()
-        writer.write(ledger)
+        writer.write(ledger, mine=True)
         return Carried(run, workspace, writer)
 
     def launch(self, carried: Carried) -> None:
@@ -179,14 +178,14 @@ class Carrying:
         writer.put(END, encoded(output))
 
         def work(ledger: Ledger) -> bool:
-            row = ledger.threads.run(run.id, lock=True)
-            if row is None or row.attempt != run.attempt or row.status != "running":
+            ledger.threads.quick.lock(run.thread_id)
+            held = ledger.threads.quick.held(run.id)
+            if held is None or (held.attempt, held.status) != (run.attempt, "running"):
                 raise RunLost(run.id)
-            writer.write(ledger)
-            waiting = end(ledger, row, status, outcome, problem)
-            if row.wanted == "rollback" and carried.why == "rollback":
-                ledger.session.flush()
-                ledger.session.delete(row)
+            writer.write(ledger, mine=True)
+            waiting = end(ledger, run, status, outcome, problem)
+            if held.wanted == "rollback" and carried.why == "rollback":
+                ledger.threads.delete_run(run.id)
             return waiting
 
         waiting = await self._database.write(carried.workspace, work, durable=False)

@@ -222,9 +222,9 @@ class RunLog:
                 batch = await self._database.write(self._workspace, self.write, durable=False)
                 self.written(batch)
 
-    def write(self, ledger: Ledger) -> list[Event]:
-        """Within a transaction. Raises `RunLost`."""
-        if not self._alone and not ledger.threads.held(self._run_id, self._attempt):
+    def write(self, ledger: Ledger, *, mine: bool = False) -> list[Event]:
+        """Within a transaction; `mine` says that it holds the run itself. Raises `RunLost`."""
+        if not self._alone and not mine and not ledger.threads.held(self._run_id, self._attempt):
             raise RunLost(self._run_id)
         batch = list(self._waiting)
         ledger.threads.log(self._run_id, batch)

@@ -184,7 +184,7 @@ class ThreadRuns:
 
     def _taken(self, workspace: str, run_id: str, ledger: Ledger) -> Carried | None:
         taken = take(ledger, run_id, self._place)
-        return None if taken is None else self._carrying.opened(ledger, taken[1], workspace, taken[2])
+        return None if taken is None else self._carrying.opened(ledger, taken[0], workspace, taken[1])
 
     async def _beat(self) -> None:
         while True:

@@ -12,13 +12,14 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from core.actions import JSON
-from core.errors import Busy, Conflict, NotFound
+from core.errors import Busy, Conflict
 from core.people import Permission, Person, require
 from engine.served import Outcome, Served, Within
 from engine.thread_log import END, encoded
 from engine.threads import Action, check_meta, seen_by, written_by
 from ledger.database import Ledger
-from ledger.thread_tables import ThreadRow, ThreadRunRow
+from ledger.thread_quick import ThreadNow, Unended
+from ledger.thread_tables import ThreadRunRow
 
 Strategy = Literal["reject", "interrupt", "rollback", "enqueue"]
 DEATHS = 3
@@ -94,67 +95,80 @@ def start(
 ) -> Started:
     """Writes the run, and begins it if nothing is in its way and there is `room` for it here."""
     check_meta(wish.meta)
-    thread = ledger.threads.get(thread_id, lock=True)
+    quick = ledger.threads.quick
+    thread = quick.now(thread_id)
     if thread is None and wish.creates:
         require(person, Permission.SUBMIT)
-        ledger.threads.open(thread_id, person.id, wish.meta)
-        thread = ledger.threads.get(thread_id)
+        thread = quick.add_thread(thread_id, person.id, wish.meta)
     thread = seen_by(person, thread) if wish.resumes else written_by(person, thread)
-    fits(thread, served)
-    before = ledger.threads.open_runs(thread_id)
+    fits(thread.graph, served)
+    before = quick.unended(thread_id)
     if before and wish.strategy == "reject":
         raise Conflict(
             f"Run {before[0].id} of this thread is not over.",
             hint="Wait for it, cancel it, or choose another multitask_strategy.",
             present=before[0].status,
         )
-    called_off = _call_off(ledger, thread, before, wish.strategy)
-    _own(thread, served, wish)
-    run = ledger.threads.queue(
-        ThreadRunRow(
-            id=str(uuid4()),
-            thread_id=thread_id,
-            graph=served.name,
-            strategy=wish.strategy,
-            person=person.model_dump(mode="json"),
-            asked=wish.kept(),
-            meta=dict(wish.meta),
-            not_before=ledger.now + timedelta(seconds=wish.after_s) if wish.after_s else None,
-            temporary=wish.temporary,
-        )
-    )
+    called_off = _call_off(ledger, before, wish.strategy)
+    run = _run_of(ledger, person, thread_id, wish, served)
     if within is not None:
         within(ledger, run.id)
     started = Started(run, begins=False, called_off=called_off)
-    if room and not wish.after_s and not any(each.ended_at is None for each in before):
+    own = _own(thread, served)
+    at_work = [each for each in called_off if each.ended_at is None]
+    if room and not wish.after_s and not at_work and not _left(before, called_off):
         started.begins = True
-        started.superseded = begin(ledger, thread, run, place)
+        changes, started.superseded = begin(ledger, thread.id, thread.interrupts, run, place)
+        quick.add_run(run)
+        quick.change_thread(thread_id, **own, **changes)
         return started
     if ledger.threads.backlog() >= place.queue_limit:
         raise Busy("Too many runs wait.", retry_after=5, hint="Try again in a moment.")
-    thread.status = "busy"
-    ledger.threads.touch(thread)
+    quick.add_run(run)
+    quick.change_thread(thread_id, **own, status="busy")
     return started
 
 
-def fits(thread: ThreadRow, served: Served) -> None:
+def _run_of(ledger: Ledger, person: Person, thread_id: str, wish: Wish, served: Served) -> ThreadRunRow:
+    return ThreadRunRow(
+        id=str(uuid4()),
+        thread_id=thread_id,
+        graph=served.name,
+        strategy=wish.strategy,
+        person=person.model_dump(mode="json"),
+        asked=wish.kept(),
+        meta=dict(wish.meta),
+        not_before=ledger.now + timedelta(seconds=wish.after_s) if wish.after_s else None,
+        temporary=wish.temporary,
+    )
+
+
+def fits(graph: str, served: Served) -> None:
     """A thread keeps to the graph of its first run: another one could not read its state. Raises `Conflict`."""
-    if thread.graph not in ("", served.name):
-        raise Conflict(f"This thread is of graph {thread.graph}.", hint="Make another thread.", present=thread.graph)
+    if graph not in ("", served.name):
+        raise Conflict(f"This thread is of graph {graph}.", hint="Make another thread.", present=graph)
 
 
-def _own(thread: ThreadRow, served: Served, wish: Wish) -> None:
-    if not thread.graph:
-        thread.graph = served.name
-        thread.meta = {**thread.meta, "graph_id": served.name, "assistant_id": served.name}
+def _own(thread: ThreadNow, served: Served) -> dict[str, Any]:
+    if thread.graph:
+        return {}
+    return {
+        "graph": served.name,
+        "meta": {**thread.meta, "graph_id": served.name, "assistant_id": served.name},
+    }
 
 
-def _call_off(
-    ledger: Ledger, thread: ThreadRow, before: Sequence[ThreadRunRow], strategy: Strategy
-) -> list[ThreadRunRow]:
+def _left(before: Sequence[Unended], called_off: Sequence[ThreadRunRow]) -> bool:
+    """Whether one of those that were there is still to be waited for."""
+    gone = {each.id for each in called_off}
+    return any(each.id not in gone for each in before)
+
+
+def _call_off(ledger: Ledger, before: Sequence[Unended], strategy: Strategy) -> list[ThreadRunRow]:
     if strategy not in ("interrupt", "rollback"):
         return []
-    return [run for run in before if call_off(ledger, run, strategy)]
+    rows = [ledger.threads.run(each.id, lock=True) for each in before]
+    return [row for row in rows if row is not None and call_off(ledger, row, strategy)]
 
 
 def call_off(ledger: Ledger, run: ThreadRunRow, action: Action) -> bool:
@@ -172,39 +186,40 @@ def call_off(ledger: Ledger, run: ThreadRunRow, action: Action) -> bool:
     return True
 
 
-def begin(ledger: Ledger, thread: ThreadRow, run: ThreadRunRow, place: Place) -> list[str]:
-    """This process has the run from now on. Returns the open questions whose place it takes, for ever."""
+def begin(
+    ledger: Ledger, thread_id: str, open_: Mapping[str, Any], run: ThreadRunRow, place: Place
+) -> tuple[dict[str, Any], list[str]]:
+    """This process has the run from now on. What changes of the thread, and the questions that it takes the place of.
+
+    `open_` are the thread's open questions, by task.
+    """
     run.status, run.worker, run.attempt = "running", place.worker, run.attempt + 1
     run.lease_until, run.updated_at = ledger.threads.lease(place.lease_s), ledger.now
-    thread.status = "busy"
-    open_ = [each["id"] for asked in thread.interrupts.values() for each in asked]
+    changes: dict[str, Any] = {"status": "busy"}
     superseded: list[str] = []
     if open_ and run.asked["anew"]:
-        superseded = [each for each in open_ if _supersede(ledger, thread, each, run)]
-        thread.interrupts = {}
+        ids = [str(each["id"]) for asked in open_.values() for each in asked]
+        superseded = [each for each in ids if _supersede(ledger, thread_id, each, run)]
+        changes["interrupts"] = {}
     elif open_ and run.asked["resumes"]:
-        answered = {each.interrupt_id for each in ledger.threads.answers(thread.id)}
-        left = {
-            task: [each for each in asked if each["id"] not in answered] for task, asked in thread.interrupts.items()
-        }
-        thread.interrupts = {task: asked for task, asked in left.items() if asked}
-    ledger.session.add(run)
-    ledger.threads.touch(thread)
-    return superseded
+        answered = {each.interrupt_id for each in ledger.threads.answers(thread_id)}
+        left = {task: [each for each in asked if each["id"] not in answered] for task, asked in open_.items()}
+        changes["interrupts"] = {task: asked for task, asked in left.items() if asked}
+    return changes, superseded
 
 
-def _supersede(ledger: Ledger, thread: ThreadRow, question: str, run: ThreadRunRow) -> bool:
+def _supersede(ledger: Ledger, thread_id: str, question: str, run: ThreadRunRow) -> bool:
     person = str(run.person["id"])
-    if not ledger.threads.answer(thread.id, question, "superseded", person, None, run.id):
+    if not ledger.threads.answer(thread_id, question, "superseded", person, None, run.id):
         return False  # it was answered, and no run took the answer up
-    ledger.audit.append("thread.superseded", {"thread": thread.id, "question": question, "by": person})
+    ledger.audit.append("thread.superseded", {"thread": thread_id, "question": question, "by": person})
     return True
 
 
-def take(ledger: Ledger, run_id: str, place: Place) -> tuple[ThreadRow, ThreadRunRow, list[str]] | None:
+def take(ledger: Ledger, run_id: str, place: Place) -> tuple[ThreadRunRow, list[str]] | None:
     """Begins a run that waits, or one that another process lost. None if it is not its turn, or somebody was faster."""
     found = ledger.threads.run(run_id)
-    thread = ledger.threads.get(found.thread_id, lock=True) if found else None
+    thread = ledger.threads.quick.now(found.thread_id) if found else None
     run = ledger.threads.run(run_id, lock=True)
     if thread is None or run is None or run.ended_at is not None:
         return None
@@ -213,12 +228,15 @@ def take(ledger: Ledger, run_id: str, place: Place) -> tuple[ThreadRow, ThreadRu
             return None
     elif not _its_turn(ledger, run):
         return None
-    return thread, run, begin(ledger, thread, run, place)
+    changes, superseded = begin(ledger, thread.id, thread.interrupts, run, place)
+    ledger.session.add(run)
+    ledger.threads.quick.change_thread(thread.id, **changes)
+    return run, superseded
 
 
 def _its_turn(ledger: Ledger, run: ThreadRunRow) -> bool:
     """Of those of its thread that may begin now it is the first, and none is at work."""
-    for each in ledger.threads.open_runs(run.thread_id):
+    for each in ledger.threads.quick.unended(run.thread_id):
         if each.status == "running":
             return False
         if each.not_before is None or each.not_before <= ledger.now:
@@ -235,25 +253,21 @@ def end(
     ledger: Ledger, run: ThreadRunRow, status: str, outcome: Outcome | None, problem: Mapping[str, str] | None
 ) -> bool:
     """Writes how a run of this process ended. Whether others of its thread wait."""
-    thread = ledger.threads.get(run.thread_id, lock=True)
-    if thread is None:
-        raise NotFound("The thread is no more.")
-    run.status, run.ended_at, run.updated_at, run.lease_until = status, ledger.now, ledger.now, None
-    run.problem = dict(problem or {})
-    ledger.session.add(run)
-    if outcome is not None:
-        thread.state_at = ledger.now
-        if outcome.values is not None:
-            thread.state = dict(outcome.values)
-        thread.interrupts = questions(outcome)
-    waiting = any(each.id != run.id for each in ledger.threads.open_runs(thread.id))
+    quick = ledger.threads.quick
+    waiting = any(each.id != run.id for each in quick.unended(run.thread_id))
+    quick.change_run(run.id, status=status, ended_at=ledger.now, lease_until=None, problem=dict(problem or {}))
     if waiting:
-        thread.status = "busy"
+        left = "busy"
     elif status == "error":
-        thread.status = "error"
+        left = "error"
     else:
-        thread.status = "interrupted" if outcome is not None and outcome.ended == "interrupted" else "idle"
-    ledger.threads.touch(thread)
+        left = "interrupted" if outcome is not None and outcome.ended == "interrupted" else "idle"
+    changes: dict[str, Any] = {"status": left}
+    if outcome is not None:
+        changes |= {"state_at": ledger.now, "interrupts": questions(outcome)}
+        if outcome.values is not None:
+            changes["state"] = dict(outcome.values)
+    quick.change_thread(run.thread_id, **changes)
     return waiting
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 from uuid import UUID, uuid4
 
 from core.actions import JSON
@@ -36,14 +36,24 @@ def thread_id_of(given: str) -> str:
         ) from error
 
 
-def seen_by(person: Person, thread: ThreadRow | None) -> ThreadRow:
+class Opened(Protocol):
+    """A thread, in whichever form it was read."""
+
+    @property
+    def opened_by(self) -> str: ...
+
+
+T = TypeVar("T", bound=Opened)
+
+
+def seen_by(person: Person, thread: T | None) -> T:
     """The thread, for who may see it: whoever opened it, or may read all. To others there is none: `NotFound`."""
     if thread is None or not (thread.opened_by == person.id or may(person, Permission.READ)):
         raise NotFound("There is no such thread.", hint="POST /threads makes one.")
     return thread
 
 
-def written_by(person: Person, thread: ThreadRow | None) -> ThreadRow:
+def written_by(person: Person, thread: T | None) -> T:
     """The same for who may write to it. Raises `NotFound`, `Forbidden`."""
     found = seen_by(person, thread)
     require(person, Permission.SUBMIT)

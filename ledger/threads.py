@@ -13,6 +13,7 @@ from sqlmodel import select as rows
 
 from ledger.pen import Pen
 from ledger.prepared import Prepared
+from ledger.thread_quick import Quick
 from ledger.thread_tables import ThreadAnswerRow, ThreadEventRow, ThreadRow, ThreadRunRow, ThreadSeenRow
 
 _EVENTS: Any = ThreadEventRow.__table__  # type: ignore[attr-defined]
@@ -58,6 +59,7 @@ class Threads:
         self._session = session
         self._now = now
         self._pen = pen
+        self.quick = Quick(session, now)
 
     # threads
 
@@ -120,11 +122,6 @@ class Threads:
         self._session.execute(delete(ThreadRow).where(col(ThreadRow.id) == thread_id))
 
     # runs
-
-    def queue(self, run: ThreadRunRow) -> ThreadRunRow:
-        run.created_at = run.updated_at = self._now
-        self._session.add(run)
-        return run
 
     def run(self, run_id: str, *, lock: bool = False) -> ThreadRunRow | None:
         if not lock:
@@ -195,6 +192,10 @@ class Threads:
     def drop_run(self, run: ThreadRunRow) -> None:
         self._session.execute(delete(ThreadEventRow).where(col(ThreadEventRow.run_id) == run.id))
         self._session.delete(run)
+
+    def delete_run(self, run_id: str) -> None:
+        self._session.execute(delete(ThreadEventRow).where(col(ThreadEventRow.run_id) == run_id))
+        self._session.execute(delete(ThreadRunRow).where(col(ThreadRunRow.id) == run_id))
 
     # events
 

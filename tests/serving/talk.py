@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -60,8 +59,10 @@ class Talk:
         return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30)
 
     async def audited(self, entry: str) -> list[dict[str, Any]]:
-        rows = await self.house.database.read("default", lambda ledger: ledger.audit.entries(limit=10_000))
-        return [json.loads(row.body) for row in rows if row.type == entry]
+        def look(ledger: Any) -> list[dict[str, Any]]:
+            return [ledger.audit.told(row) for row in ledger.audit.entries(limit=10_000) if row.type == entry]
+
+        return await self.house.database.read("default", look)
 
 
 def let_go(name: str) -> None:

@@ -100,9 +100,11 @@ async def test_of_a_doubled_approval_without_an_id_only_one_counts(talk: Talk) -
         thread, _ = await asking(talk, "two_gates", name)
         client = talk.as_("ann")
         told = await asyncio.gather(
-            *(resumed(talk, "ann", thread, "two_gates", "yes") for _ in range(3)),
+            *(client.runs.create(thread, "two_gates", command={"resume": "yes"}) for _ in range(3)),
             return_exceptions=True,
         )
+        (run,) = [each for each in told if isinstance(each, dict)]
+        await client.runs.join(thread, run["run_id"])
         assert sum(isinstance(each, ConflictError) for each in told) == 2
         assert (await client.threads.get_state(thread))["next"] == ["gate_two"]
         assert paid(name) == 0

@@ -14,7 +14,7 @@ from langgraph_sdk.errors import ConflictError, NotFoundError
 
 from tests.serving.talk import Talk, let_go, reached, talking
 from tests.support.folders import quick_folder
-from tests.support.plain_graphs import DONE
+from tests.support.plain_graphs import DONE, WAITING
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -205,16 +205,22 @@ async def test_a_second_run_may_be_refused_queued_or_put_in_the_first_ones_place
 async def test_of_many_at_once_one_runs_and_the_others_follow_in_their_order(talk: Talk) -> None:
     client = talk.as_()
     thread = (await client.threads.create())["thread_id"]
-    found = await asyncio.gather(*(client.runs.wait(thread, "one_step", input={"name": f"q{n}"}) for n in range(8)))
-    assert sorted(len(each["log"]) for each in found) == list(range(1, 9))
+    for n in range(8):
+        WAITING[f"q{n}"] = asyncio.Event()
+        let_go(f"q{n}")
+    WAITING["x"] = asyncio.Event()
+    found = await asyncio.gather(*(client.runs.wait(thread, "waits", input={"name": f"q{n}"}) for n in range(8)))
+    assert sorted(len(each["log"]) for each in found) == list(range(2, 17, 2))
     runs = await client.runs.list(thread, limit=20)
     assert [each["status"] for each in runs] == ["success"] * 8
-    strict = [client.runs.wait(thread, "one_step", input={"name": "x"}, multitask_strategy="reject") for _ in range(8)]
+    strict = [client.runs.create(thread, "waits", input={"name": "x"}, multitask_strategy="reject") for _ in range(8)]
     told = await asyncio.gather(*strict, return_exceptions=True)
-    refused = [each for each in told if isinstance(each, Exception)]
-    assert all(isinstance(each, ConflictError) for each in refused)
+    assert sum(isinstance(each, ConflictError) for each in told) == 7
+    let_go("x")
+    (run,) = [each for each in told if isinstance(each, dict)]
+    await client.runs.join(thread, run["run_id"])
     values = (await client.threads.get_state(thread))["values"]
-    assert len(values["log"]) == 8 + 8 - len(refused)  # type: ignore[call-overload]
+    assert values["log"][-2:] == ["first", "held x"]  # type: ignore[call-overload]
 
 
 async def test_a_run_pauses_before_and_after_nodes_and_begins_at_an_older_step(talk: Talk) -> None:
