@@ -18,7 +18,7 @@ from core.actions import Effect, OutcomeStatus, ProposedAction, ToolOutcome
 from core.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from core.ids import digest, new_id
 from core.ports import Tools
-from core.states import FINISHED, Desired, ReviewStatus, RunStatus
+from core.states import FINISHED, CaseStatus, Desired, ReviewStatus, RunStatus
 from core.verdicts import Allow, Deny, Fact, Review, Verdict
 from engine import fence
 from engine.calls import FOUND, Calls
@@ -130,13 +130,23 @@ class Executor:
             await self._database.write(workspace, lambda ledger: reconcile(ledger, action, specs))
 
     async def settle(self, workspace: str, action_id: str) -> None:
-        """Finds out what came of an effect that nobody waits for any more. It only asks; it never calls again."""
+        """Finds out what came of an effect that nobody waits for any more. It only asks; it never calls again.
+
+        Where a provider can't be asked but knows the key, that is left to the case's next segment, which may call.
+        """
         action, _payload, run = await self._database.read(workspace, lambda ledger: load(ledger, action_id))
         if run is None or run.status != RunStatus.INTENT or action_id in self._in_the_air:
             return
+        spec = self._tools.specs()[action.tool]
+        if (
+            spec.keyed
+            and not spec.lookup
+            and await self._database.read(workspace, lambda ledger: _goes_on(ledger, run))
+        ):
+            return
         if not await self._database.write(workspace, lambda ledger: self._take_over(ledger, run, calls=False)):
             return
-        if not self._tools.specs()[action.tool].lookup:
+        if not spec.lookup:
             await self._finish(action, RunStatus.UNKNOWN, {}, "its worker is gone, and its provider can't be asked")
             return
         found = await self._tools.lookup(action.tool, run.key)
@@ -327,3 +337,10 @@ class Executor:
         outcome = await self._database.write(action.workspace, close, durable=False)
         self._stream.publish()
         return outcome
+
+
+def _goes_on(ledger: Ledger, run: RunRow) -> bool:
+    """Whether a segment of the run's case is still to come."""
+    case = ledger.cases.get(run.case_id)
+    stopped = case.desired != Desired.RUN or case.status in (*FINISHED, CaseStatus.FAILED, CaseStatus.PAUSED)
+    return not run.compensates and not stopped and bool(ledger.cases.unprocessed(case.id))

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from core.actions import ProposedAction
 from core.errors import Conflict
 from core.ids import digest
 from core.states import CaseStatus, Desired, RunStatus
@@ -87,3 +88,41 @@ async def test_unknown_outcomes_are_listed_with_what_their_provider_says_now(til
     assert await unknowns(till.house.database, till.house.tools, "default") == []
     queued = await till.read(lambda ledger: ledger.reviews.queue(status=["approved"], tools=[RECONCILE]))
     assert len(queued) == 3
+
+
+async def test_what_people_found_not_to_have_happened_is_proposed_again_and_happens_once(till: Till) -> None:
+    till.fail(PlannedFault(operation="parcel.send", fault=Fault.TIMEOUT_BEFORE))
+    case = await till.run([write("parcel.send")], insists=True)
+    assert await till.happened(case) == []
+    await till.decide("ops", case, "reject", reason_code="other")
+    await till.settle(case)
+    assert await till.happened(case) == ["parcel.send"]
+    assert sorted(run.status for run in await till.runs(case)) == [RunStatus.DONE, RunStatus.FAILED]
+    assert (await till.case(case)).status == CaseStatus.CLOSED
+    assert (await till.check()).findings == []
+
+
+async def test_a_call_that_may_be_made_again_is_left_to_a_segment_that_is_still_to_come(till: Till) -> None:
+    """Its worker died long ago, and the queue is long: people need not find out what the next call tells."""
+    case = await till.run([pay("60.00")], [write("letter.send")])
+    await till.house.database.write("default", lambda ledger: setattr(ledger.cases.get(case), "held", "long queue"))
+    await till.approve("ann", case)  # its event waits
+    (action,) = await till.actions(case)
+
+    def begun(ledger: Ledger) -> None:
+        guards.remove(ledger.session.connection())
+        named = ledger.effects.proposed(action).model_dump()
+        other = {"tool": "letter.send", "args": {"text": "hello"}, "step_key": "3.1"}
+        letter = ProposedAction.model_validate(named | other)
+        ledger.effects.propose(letter, effect="reversible", described="Write hello")
+        row = till.house._executor._intent  # type: ignore[attr-defined]
+        run = row(ledger, letter, "cus_1", Deny(reason="", book=till.house.judge.book("till", ledger.now)), {})
+        run.worker, run.lease_until = "gone", ledger.now
+        ledger.effects.reserve(run)
+
+    await till.house.database.write("default", begun)
+    await till.later(minutes=5)
+    assert [run.status for run in await till.runs(case)] == [RunStatus.INTENT]
+    await till.want(case, Desired.CANCEL)
+    await till.later(minutes=5)
+    assert [run.status for run in await till.runs(case)] == [RunStatus.UNKNOWN]  # nobody is going to call any more

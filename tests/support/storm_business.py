@@ -58,7 +58,8 @@ def _belt(found: Sequence[TaskKind], shop: HttpShop) -> Toolbelt:
 @dataclass
 class Till:
     """Two segments, an approval and two effects for most; some are refused, some ask three people, and the second
-    effect of some is one that its provider can't be asked about, which people have to find out after a crash."""
+    effect of some is one that its provider can't be asked about, which people have to find out after a crash; what they
+    find not to have happened is proposed again."""
 
     kind = "till"
     commands = False
@@ -75,10 +76,10 @@ class Till:
     )
 
     def requests(self, count: int) -> Sequence[tuple[str, dict[str, Any]]]:
-        return [
-            (f"r{n}", {"customer": f"cus_{n}", "script": [[pay(_amount(n), f"acc_{n}")], [write(_second(n))]]})
-            for n in range(count)
-        ]
+        return [(f"r{n}", {"customer": f"cus_{n}", "script": self._script(n), "insists": True}) for n in range(count)]
+
+    def _script(self, n: int) -> list[list[dict[str, Any]]]:
+        return [[pay(_amount(n), f"acc_{n}")], [write(_second(n))]]
 
     def prepare(self, folder: Path, count: int) -> list[str]:
         return []

@@ -90,9 +90,10 @@ class Till:
         customer: str = "cus_1",
         key: str | None = None,
         loop: bool = False,
+        insists: bool = False,
         priority: int = 0,
     ) -> str:
-        payload = {"customer": customer, "script": list(script), "loop": loop}
+        payload = {"customer": customer, "script": list(script), "loop": loop, "insists": insists}
         case, _ = await self.house.submit(person("ops"), "till", payload, key, priority)
         return case.id
 

@@ -163,6 +163,7 @@ class Errand(BaseModel):
     customer: str
     script: list[Turn]
     loop: bool = False
+    insists: bool = False
 
 
 FACTS = (
