@@ -18,7 +18,7 @@ _WHICH = (
     "Hello! I can help you to send something back. Please tell me the number of your order (it looks like"
     " ORD-1234567), what you would like to return, and why."
 )
-_NUMBER = "Gladly. Which order is it about? Please send me its number, such as ORD-1234567: it is on your confirmation."
+_NUMBER = "Which order is it about? Please send me its number, such as ORD-1234567: it is on your confirmation."
 _NONE = (
     "I see no case in this conversation. Please tell me your case number (it begins with case_), or the number of your"
     " order and what you would like to return."

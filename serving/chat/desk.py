@@ -75,7 +75,7 @@ async def answer(
     if isinstance(place, ToAsk):
         return Answering(place.after, _asked(house, sitting, place))
     follower = Follower(house, feed, person.workspace, kind.converse, place.case_id, after)
-    return Answering(place.case_id, follower.events(chat.settle_s, wait_s))
+    return Answering(place.case_id, follower.events(chat.settle_s, wait_s, brief=place.polite))
 
 
 async def _placed(house: House, sitting: Sitting, spoken: Spoken) -> tuple[At | ToAsk, int]:

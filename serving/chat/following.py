@@ -87,16 +87,16 @@ class Follower:
         self._case_id = case_id
         self._after = after
 
-    async def events(self, settle_s: float, wait_s: float = 0.0) -> AsyncGenerator[Event, None]:
+    async def events(self, settle_s: float, wait_s: float = 0.0, *, brief: bool = False) -> AsyncGenerator[Event, None]:
         """What comes until the case rests, then how it stands; and the same again, if people decide within `wait_s`.
 
-        What does not rest within `settle_s` is told as being worked on.
+        What does not rest within `settle_s` is told as being worked on. A `brief` answer repeats no letter.
         """
         patient = asyncio.get_running_loop().time() + wait_s
         look = None
         async with self._feed() as feed:
             while look is None or (look.standing.state == "waiting" and await self._moved(feed, look.version, patient)):
-                wrote, asked, until = False, look is not None, asyncio.get_running_loop().time() + settle_s
+                wrote, asked, until = brief, look is not None, asyncio.get_running_loop().time() + settle_s
                 while True:
                     level = feed.last
                     look = await self._house.database.read(self._workspace, self._look)

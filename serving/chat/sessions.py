@@ -80,6 +80,8 @@ class At:
 
     case_id: str
     news: Sequence[Words] = ()
+    polite: bool = False
+    """Now there was nothing but a greeting or thanks."""
 
 
 class _Begun(NamedTuple):
@@ -118,7 +120,7 @@ class Sitting:
             lines = [line for line in lines if line.text not in told and self._is_news(case, line.text)]
             begun = self._next(ledger, case.id, lines)
             if not isinstance(begun, _Begun):
-                return begun if any(line.now for line in lines) else At(case.id)
+                return begun if any(line.now for line in lines) else At(case.id, polite=self._polite(spoken))
             case, lines = begun
 
     def _named(self, ledger: Ledger, spoken: Spoken) -> CaseRow | None:
@@ -161,6 +163,10 @@ class Sitting:
             Words(key=f"chat:{case.id}:{len(told) + number}:{digest(text)[:32]}", text=text)
             for number, text in enumerate(news)
         ]
+
+    def _polite(self, spoken: Spoken) -> bool:
+        now = [self.talk.hears(line.text) for line in spoken.lines if line.now]
+        return bool(now) and set(now) == {Heard.COURTESY}
 
     def _is_news(self, case: CaseRow, text: str) -> bool:
         return self.talk.hears(text) is Heard.NEWS and not self.talk.holds(case.payload, text)

@@ -192,6 +192,9 @@ async def test_after_the_end_one_is_told_how_it_ended_and_something_else_is_anot
     (first,) = await cases_of(live, ann)
 
     assert "We have refunded" in await ann.say("Any news?")
+    thanked = await ann.say("Thank you!")
+    assert first["id"] in thanked
+    assert "We have refunded" not in thanked
     assert "order" in await ann.say("Can I have store credit instead?")
     assert [each["id"] for each in await cases_of(live, ann)] == [first["id"]]
     answer = await ann.say(f"The scarf of {ann.order} has a hole.")
