@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
@@ -35,6 +35,16 @@ def names(part: type[BaseModel] = Settings, before: str = "") -> Iterator[str]:
             yield f"{before}{name}"
 
 
+def _open_ended(part: type[BaseModel] = Settings, before: str = "") -> Iterator[str]:
+    """The settings that hold more under names of somebody's own, such as `mcp.servers`."""
+    for name, field in part.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _open_ended(kind, f"{before}{name}.")
+        elif get_origin(kind) is dict:
+            yield f"{before}{name}"
+
+
 def set_by_somebody(settings: Settings) -> list[Told]:
     file = Path(os.environ.get(f"{_PREFIX}CONFIG", "countersign.toml"))
     written = set(_flat(tomllib.loads(file.read_text(encoding="utf-8")))) if file.is_file() else set()
@@ -54,10 +64,11 @@ def meaning_nothing() -> list[tuple[str, str]]:
     """Variables that begin like settings and are none, with what was meant perhaps."""
     known = {f"{_PREFIX}{name.upper().replace('.', '__')}" for name in names()}
     whole = {f"{_PREFIX}{name.split('.')[0].upper()}" for name in names()}
+    inside = tuple(f"{_PREFIX}{name.upper().replace('.', '__')}__" for name in _open_ended())
     found = []
     for key in sorted(os.environ):
         name = key.upper()
-        if not name.startswith(_PREFIX) or name in known | whole:
+        if not name.startswith(_PREFIX) or name in known | whole or name.startswith(inside):
             continue
         rest = name.removeprefix(_PREFIX)
         if rest in _OTHERS or rest.split("_")[0] == "TEST":
