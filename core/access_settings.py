@@ -61,6 +61,8 @@ class AuthSettings(_Part):
     token_days_at_most: int = Field(default=365, ge=1)
     remembered_s: float = Field(default=1.0, ge=0, le=5)
     """How long another process's change of a person or a token may go unnoticed here."""
+    streams_asked_s: float = Field(default=5.0, ge=0)
+    """How often a stream that goes on is asked whether its reader may still come in."""
     requests_per_s: float = Field(default=500.0, ge=0)
     """What one person may ask for in the long run; 0 for no limit."""
     requests_at_once: int = Field(default=2_000, ge=1)

@@ -27,6 +27,7 @@ from serving.api.routes import (
 )
 from serving.api.routes import house as house_routes
 from serving.api.sse import Streams
+from serving.api.welcome import StillWelcome
 from serving.auth.door import Door
 from serving.chat.errors import OpenAiErrors
 from serving.house import House
@@ -55,6 +56,7 @@ def make_app(house: House) -> FastAPI:
     app.state.house = house
     app.state.streams = Streams(house)
     app.state.door = Door(house)
+    app.add_middleware(StillWelcome, every_s=house.settings.auth.streams_asked_s)
     headers.install(app, house.settings.server)
     return app
 

@@ -77,7 +77,7 @@ class Door:
             raise Busy("Too many wrong tokens came from your address.", retry_after=seconds, hint="Wait a little.")
         try:
             found = await self._look(token, digest)
-        except Unauthenticated:
+        except (Unauthenticated, Forbidden):
             self._seen.pop(digest, None)
             self._failing.wait(where)
             if self._failing.empty(where):

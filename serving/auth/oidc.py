@@ -136,7 +136,7 @@ class SignIn:
     def _name(self, claims: Claims) -> str:
         claim = self._settings.id_claim
         found = _at(claims, claim)
-        if not isinstance(found, str) or not is_name(found):
+        if not isinstance(found, str) or not is_name(found) or not found.isascii():  # no letter that looks like another
             raise Forbidden(
                 f"The claim '{claim}' of this token is no name here.",
                 hint="Letters, digits and - _ . @, at most 64; COUNTERSIGN_OIDC__ID_CLAIM names another one.",

@@ -16,9 +16,10 @@ import pytest
 import pytest_asyncio
 
 from core.access_settings import OidcSettings
-from core.errors import SignInUnavailable, Unauthenticated
+from core.errors import Forbidden, SignInUnavailable, Unauthenticated
 from core.settings import Settings
 from serving.auth.issuer_keys import IssuerKeys, usable
+from serving.auth.oidc import SignIn
 from tests.serving.live import JSON, Live, living
 from tests.support.folders import quick_folder
 from tests.support.oidc_issuer import AUDIENCE, Issuer, issuing
@@ -112,6 +113,34 @@ async def test_nobody_becomes_somebody_who_was_here_before(town: Town) -> None:
     await town.live.house.database.write("default", lambda ledger: ledger.people.link(*link))
     me = (await town.ask(town.token("u-7", "ops"))).json()
     assert (me["id"], me["roles"]) == ("rita", ["returns_reviewer"])  # as the house has it
+
+
+@pytest.mark.parametrize(
+    ("claims", "setting", "said"),
+    [
+        ({"sub": "auth0|7"}, {}, "no name here"),
+        ({"sub": "r\u0456ta"}, {}, "no name here"),  # a letter that looks like another one
+        ({"email": "ada@example.com"}, {"id_claim": "email"}, "not verified"),
+        ({"email": "ada@example.com", "email_verified": "true"}, {"id_claim": "email"}, "not verified"),
+        ({}, {"workspace_claim": "org"}, "no workspace"),
+        ({"org": "*"}, {"workspace_claim": "org"}, "no workspace"),
+    ],
+    ids=str,
+)
+async def test_who_can_not_be_named_is_nobody(town: Town, claims: JSON, setting: JSON, said: str) -> None:
+    settings = town.live.house.settings.oidc.model_copy(update=setting)
+    sign_in = SignIn(settings, town.live.house.database)
+    with pytest.raises(Forbidden, match=said):
+        await sign_in.person(town.token("u-8", **{"groups": ["ops"], **claims}))
+
+
+async def test_names_groups_and_workspaces_are_found_where_the_settings_say(town: Town) -> None:
+    where = {"id_claim": "email", "groups_claim": "realm_access.roles", "workspace_claim": "org"}
+    settings = town.live.house.settings.oidc.model_copy(update=where)
+    more: JSON = {"email": "ada@example.com", "email_verified": True, "org": "north"}
+    token = town.token("u-9", realm_access={"roles": ["ops", 7]}, **more)
+    person, _ = await SignIn(settings, town.live.house.database).person(token)
+    assert (person.id, person.workspace, person.roles) == ("ada@example.com", "north", {"operator"})
 
 
 async def test_one_human_being_has_one_vote(town: Town) -> None:

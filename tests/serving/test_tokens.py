@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from core.access_settings import AuthSettings
 from core.people import OF_PEOPLE, Person
+from core.settings import Settings
 from serving.local import issue_local_token
-from tests.serving.live import JSON, Live, typed
+from tests.serving.live import JSON, Live, living, typed
+from tests.support.folders import quick_folder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -196,6 +200,32 @@ async def test_who_is_suspended_is_out_at_once(live: Live) -> None:
         row = (await root.get("/people/gone")).json()
         assert (row["active"], row["service"]) == (False, False)
     assert await entries(live, "person.suspended", "gone")
+
+
+@pytest.mark.parametrize("path", ["/events", "/events/published"])
+async def test_a_stream_ends_for_whoever_is_shut_out(path: str) -> None:
+    """Not with the next request alone: what goes on is asked again."""
+    with quick_folder() as folder:
+        settings = Settings(data=folder / "data", auth=AuthSettings(streams_asked_s=0))
+        async with living(settings) as quick, quick.as_("vera") as vera, quick.as_("rita") as rita:
+            wants = {"Accept": "text/event-stream", "Last-Event-ID": "0"}
+            async with vera.stream("GET", path, headers=wants) as hers, rita.stream("GET", path, headers=wants) as his:
+                lines, other = hers.aiter_lines(), his.aiter_lines()
+                first = (await quick.submit(await quick.small()))["case"]["id"]
+                await _until(lines, first)
+                await quick.house.database.write("default", lambda ledger: ledger.people.suspend("default", "vera"))
+                second = (await quick.submit(await quick.small()))["case"]["id"]
+                await _until(other, second)
+                rest = [line async for line in lines]
+                assert second not in "".join(rest)
+            assert (await vera.get("/me")).status_code == 401
+
+
+async def _until(lines: AsyncIterator[str], word: str) -> None:
+    async for line in lines:
+        if word in line:
+            return
+    raise AssertionError(f"the stream ended before {word}")
 
 
 async def test_people_are_listed_and_roles_are_asked_for_through_the_gate(live: Live) -> None:

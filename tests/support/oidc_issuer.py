@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any, ClassVar
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -73,8 +73,6 @@ def issuing() -> Iterator[Issuer]:
     issuer = Issuer()
 
     class Answers(BaseHTTPRequestHandler):
-        protocol_version: ClassVar[str] = "HTTP/1.0"
-
         def do_GET(self) -> None:
             found = None if issuer.broken else issuer.answer(self.path)
             body = json.dumps(found or {}).encode()
