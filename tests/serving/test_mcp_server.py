@@ -212,3 +212,60 @@ async def test_the_door_asks_who_is_there_and_under_which_name(live: Live) -> No
         fine = await http.post("/mcp", json=body, headers=token)
         assert fine.status_code == 200
         assert "get_case" in fine.text
+
+
+def _calling(tool: str, args: Any) -> bytes:
+    request = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": args}}
+    return json.dumps(request).encode()
+
+
+BAD: list[bytes] = [
+    b"",
+    b"{",
+    b"[]",
+    b"7",
+    b"[" * 5000 + b"]" * 5000,
+    b'{"jsonrpc":"2.0"}',
+    b'{"jsonrpc":"2.0","id":{"a":1},"method":"tools/list"}',
+    b'[{"jsonrpc":"2.0","id":1,"method":"tools/list"}]',
+    _calling("get_case", {"case_id": "\x00"}),
+    _calling("get_case", {"case_id": "x" * 100_000}),
+    _calling("get_case", [1]),
+    _calling("get_case", None),
+    _calling("list_approvals", {"at": 10**30}),
+    _calling("submit_case", {"kind": "returns", "payload": {}, "key": "a b"}),
+    b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_case","arguments":{"case_id":"\\ud800"}}}',
+    b'{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":7}}',
+    b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}',
+    b'{"jsonrpc":"2.0","id":1,"method":"nothing"}',
+]
+
+
+async def test_whatever_is_sent_the_house_says_what_is_wrong_and_breaks_nowhere(live: Live) -> None:
+    headers = {
+        "Authorization": f"Bearer {live.tokens['vera']}",
+        "Accept": "application/json, text/event-stream",
+        "Content-Type": "application/json",
+    }
+    async with httpx.AsyncClient(base_url=live.url, headers=headers, timeout=30) as http:
+        for body in BAD:
+            for version in ("", "2026-07-28", "banana"):
+                named = {"MCP-Protocol-Version": version} if version else {}
+                answer = await http.post("/mcp", content=body, headers=named)
+                assert answer.status_code < 500, (body[:80], version, answer.text[:300])
+                assert "Traceback" not in answer.text
+                assert "Something broke" not in answer.text
+                assert "-32603" not in answer.text
+
+
+async def test_a_token_held_to_another_way_in_opens_no_door_here(live: Live) -> None:
+    def issue(ledger: Any) -> str:
+        ledger.people.add("default", "apiece", frozenset({"operator"}))
+        return str(ledger.people.tokens.issue("default", "apiece", None, scopes=frozenset({"api"}))[0])
+
+    live.tokens["apiece"] = await live.house.database.write("default", issue)
+    async with httpx.AsyncClient(base_url=live.url, timeout=30) as http:
+        headers = {"Authorization": f"Bearer {live.tokens['apiece']}"}
+        assert (await http.get("/api/v1/me", headers=headers)).status_code == 200
+        refused = await http.post("/mcp", content=b"{}", headers=headers)
+        assert refused.status_code == 403
