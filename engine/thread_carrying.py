@@ -178,13 +178,13 @@ class Carrying:
         writer.put(END, encoded(output))
 
         def work(ledger: Ledger) -> bool:
-            ledger.threads.quick.lock(run.thread_id)
-            held = ledger.threads.quick.held(run.id)
-            if held is None or (held.attempt, held.status) != (run.attempt, "running"):
-                raise RunLost(run.id)
+            if not self._alone:  # nobody else can take it, or change its thread within this transaction
+                ledger.threads.quick.lock(run.thread_id)
+                if ledger.threads.quick.held(run.id) != (run.attempt, "running"):
+                    raise RunLost(run.id)
             writer.write(ledger, mine=True)
             waiting = end(ledger, run, status, outcome, problem)
-            if held.wanted == "rollback" and carried.why == "rollback":
+            if carried.why == "rollback":
                 ledger.threads.delete_run(run.id)
             return waiting
 

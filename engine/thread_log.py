@@ -25,7 +25,9 @@ Event = tuple[int, str, str]
 
 END = "end"
 TOGETHER_S = 0.02
-"""What comes within it is written in one transaction."""
+"""What comes within it is written in one transaction, where somebody may read it as it comes."""
+UNREAD_S = 0.25
+"""The same where nobody does."""
 _BATCH_BYTES = 256_000
 _AT_HAND = 512
 _AT_HAND_BYTES = 1_000_000
@@ -52,6 +54,8 @@ class Feed:
         self._from: int | None = None
         """The number from which on all that there is is at hand; None where the run is not carried out here."""
         self._news = asyncio.Event()
+        self.readers = 0
+        """How many here want each event as it comes, and not just the end."""
 
     @property
     def here(self) -> bool:
@@ -113,13 +117,24 @@ class Feeds:
                 feed.ring()
 
     async def follow(
-        self, workspace: str, run_id: str, after: int = 0, beat_s: float = _LOOK_S
+        self, workspace: str, run_id: str, after: int = 0, beat_s: float = _LOOK_S, *, eager: bool = False
     ) -> AsyncIterator[Sequence[Event]]:
         """Events after a number as they come, in batches, up to `end`; an empty batch where nothing came for a while.
 
-        Without an `end` it stops for a run that is no more, and when this process is about to end.
+        Without an `end` it stops for a run that is no more, and when this process is about to end. With `eager` each
+        event is wanted at once.
         """
         feed = self.of(run_id)
+        feed.readers += eager
+        try:
+            async for batch in self._follow(feed, workspace, run_id, after, beat_s):
+                yield batch
+        finally:
+            feed.readers -= eager
+
+    async def _follow(
+        self, feed: Feed, workspace: str, run_id: str, after: int, beat_s: float
+    ) -> AsyncIterator[Sequence[Event]]:
         while not self._closed:
             ticket = feed.ticket()
             batch = feed.after(after)
@@ -197,7 +212,8 @@ class RunLog:
         if self._bytes > _BATCH_BYTES:
             await self.flush()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(TOGETHER_S, self._ring)
+            read = self._feed.readers or not self._alone
+            self._timer = asyncio.get_running_loop().call_later(TOGETHER_S if read else UNREAD_S, self._ring)
 
     def put(self, event: str, data: str) -> None:
         self._last += 1

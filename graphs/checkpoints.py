@@ -7,6 +7,7 @@ power cut; the ledger, which does, refuses what an older checkpoint would propos
 
 from __future__ import annotations
 
+import inspect
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
@@ -79,3 +80,7 @@ class InlineSqliteSaver(SqliteSaver):
 
     def close(self) -> None:
         self.conn.close()
+
+
+# The library asks for it at the beginning of each run, and making it costs as much as a checkpoint.
+setattr(InlineSqliteSaver.aput_writes, "__signature__", inspect.signature(InlineSqliteSaver.aput_writes))  # noqa: B010

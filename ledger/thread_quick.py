@@ -36,7 +36,7 @@ _WAITING = (
     )
     .order_by(_RUNS.c.number)
 )
-_HELD = select(_RUNS.c.attempt, _RUNS.c.status, _RUNS.c.wanted).where(*_OF_RUN).with_for_update()
+_HELD = select(_RUNS.c.attempt, _RUNS.c.status).where(*_OF_RUN).with_for_update()
 _ADD_THREAD, _ADD_RUN = insert(_THREADS), insert(_RUNS)
 
 
@@ -64,14 +64,6 @@ class Unended(NamedTuple):
     not_before: datetime | None
 
 
-class Held(NamedTuple):
-    """In whose hands a run is."""
-
-    attempt: int
-    status: str
-    wanted: str
-
-
 class Quick:
     """For the unit of work of one workspace."""
 
@@ -92,10 +84,10 @@ class Quick:
         """In their order."""
         return [Unended(*row) for row in self._run(_WAITING, key=thread_id)]
 
-    def held(self, run_id: str) -> Held | None:
-        """The run, which is locked from now on."""
+    def held(self, run_id: str) -> tuple[int, str] | None:
+        """Attempt and status of the run, which is locked from now on."""
         row = self._run(_HELD, key=run_id).first()
-        return Held(*row) if row else None
+        return (int(row.attempt), str(row.status)) if row else None
 
     def add_thread(self, thread_id: str, person: str, meta: Mapping[str, Any]) -> ThreadNow:
         row = ThreadRow(

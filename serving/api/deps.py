@@ -15,12 +15,12 @@ _bearer = HTTPBearer(auto_error=False, description="A token of the house, or an 
 _key = APIKeyHeader(name="X-Api-Key", auto_error=False, description="The same token, for clients that send it so.")
 
 
-def the_house(request: Request) -> House:
+async def the_house(request: Request) -> House:
     house: House = request.app.state.house
     return house
 
 
-def the_door(request: Request) -> Door:
+async def the_door(request: Request) -> Door:
     door: Door = request.app.state.door
     return door
 
@@ -41,7 +41,7 @@ async def caller(
 Caller = Annotated[Person, Depends(caller)]
 
 
-def reader(person: Caller) -> Person:
+async def reader(person: Caller) -> Person:
     require(person, Permission.READ)
     return person
 
@@ -58,4 +58,4 @@ LastEventId = Annotated[
 
 async def admitted(request: Request) -> Person:
     """Whoever asked, as they are now: for what goes on long after it was asked for. Raises `Unauthenticated`."""
-    return await the_door(request).who(token_in(request.headers))
+    return await (await the_door(request)).who(token_in(request.headers))

@@ -32,7 +32,7 @@ async def _events(
     house: House, person: Person, run: ThreadRunRow, after: int, modes: Sequence[str]
 ) -> AsyncIterator[bytes]:
     shown: list[str] = []
-    async for batch in house.runs.feeds.follow(person.workspace, run.id, after, BEAT_S):
+    async for batch in house.runs.feeds.follow(person.workspace, run.id, after, BEAT_S, eager=True):
         piece = b""
         for event in batch:
             if (asked := questions_in(event)) and any(each not in shown for each in asked):
