@@ -13,13 +13,8 @@ from engine.handed import UNSETTLED, Handed
 from serving.house import House
 from serving.mcp.offer import Asked, CaseId, Key, Offer, Offers, Told, Wait, until
 
-_ANSWERS = (
-    "It is proposed in the case and judged by policy. The answer's status says what came of it: done; accepted (it "
-    "will be done); waiting (for people, who approve it elsewhere); denied, refused, answered (with words instead) or "
-    "failed, each with its reason; unknown (people look at the provider). The same call, or the same key, again "
-    "proposes nothing new and tells how it stands."
-)
-_READS = "It is judged by policy and logged; status is done, with the result, or denied with the reason."
+_READS = "Judged by policy, and logged."
+_PROPOSES = "A proposal in the case, judged by policy; `status` says what came of it."
 
 
 def offers(house: House) -> Offers:
@@ -56,7 +51,7 @@ def _offer(spec: ToolSpec[Any], needs: Any) -> Offer[Any]:
     return Offer(
         encode(spec.name),
         spec.name,
-        f"{spec.summary or spec.name} {_READS if reads else _ANSWERS}",
+        f"{spec.summary or spec.name} {_READS if reads else _PROPOSES}",
         _args(spec, reads),
         Handed,
         spec.effect,
