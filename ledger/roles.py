@@ -106,8 +106,8 @@ _DELETES: Mapping[str, Sequence[str]] = {
 
 _UNSEEN: Mapping[str, frozenset[str]] = {
     DESK: frozenset({"signing_key"}),
-    AGENTS: frozenset({"token", "signing_key", "policy_draft", "request_key", *THREADS}),
-    EXECUTOR: frozenset({"token", "source", "arrival", "request_key", *THREADS}),
+    AGENTS: frozenset({"token", "identity", "signing_key", "policy_draft", "request_key", *THREADS}),
+    EXECUTOR: frozenset({"token", "identity", "source", "arrival", "request_key", *THREADS}),
 }
 
 

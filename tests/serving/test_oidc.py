@@ -140,7 +140,7 @@ async def test_names_groups_and_workspaces_are_found_where_the_settings_say(town
     more: JSON = {"email": "ada@example.com", "email_verified": True, "org": "north"}
     token = town.token("u-9", realm_access={"roles": ["ops", 7]}, **more)
     person, _ = await SignIn(settings, town.live.house.database).person(token)
-    assert (person.id, person.workspace, person.roles) == ("ada@example.com", "north", {"operator"})
+    assert (person.id, person.workspace, person.roles) == ("ada@example.com", "north", frozenset({"operator"}))
 
 
 async def test_one_human_being_has_one_vote(town: Town) -> None:
