@@ -115,4 +115,4 @@ async def _asked(house: House, sitting: Sitting, place: ToAsk) -> AsyncGenerator
 
 
 def _ended(sitting: Sitting, case_id: str, ledger: Ledger) -> Standing:
-    return standing_of(ledger, ledger.cases.get(case_id), sitting.talk, moving=False)
+    return standing_of(ledger, ledger.cases.get(case_id), sitting.talk)

@@ -138,7 +138,8 @@ class Follower:
         moving = case.status in (CaseStatus.OPEN, CaseStatus.RUNNING) or (
             case.status == CaseStatus.WAITING and bool(ledger.cases.unprocessed(case.id))
         )
-        return Look(events, after, standing_of(ledger, case, self._talk, moving=moving), moving, case.version)
+        standing = Standing(case.id, "working") if moving else standing_of(ledger, case, self._talk)
+        return Look(events, after, standing, moving, case.version)
 
     def _told(self, ledger: Ledger, row: TraceRow) -> list[Event]:
         match row.type:
@@ -158,15 +159,13 @@ class Follower:
                 return []
 
 
-def standing_of(ledger: Ledger, case: CaseRow, talk: Conversation, *, moving: bool) -> Standing:
-    """What its customer may know of a case."""
+def standing_of(ledger: Ledger, case: CaseRow, talk: Conversation) -> Standing:
+    """What its customer may know of a case that rests."""
     runs = [run for run in ledger.effects.runs(case.id) if run.tool == talk.writes_by and run.status == RunStatus.DONE]
     told = [talk.written(ledger.effects.action(run.action_id).args) for run in runs]
-    state: Literal["working", "waiting", "delayed", "ended"] = "waiting"
+    state: Literal["waiting", "delayed", "ended"] = "waiting"
     if case.status in FINISHED:
         state = "ended"
-    elif moving:
-        state = "working"
     elif case.status == CaseStatus.PAUSED:
         state = "delayed"
     return Standing(case.id, state, case.outcome, told)
