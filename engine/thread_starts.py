@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from core.actions import JSON
 from core.errors import Busy, Conflict
-from core.people import Permission, Person, require
+from core.people import Permission, Person, require, require_kind
 from engine.served import Outcome, Served, Within
 from engine.thread_log import END, encoded
 from engine.threads import Action, check_meta, seen_by, written_by
@@ -101,6 +101,7 @@ def start(
         require(person, Permission.SUBMIT)
         thread = quick.add_thread(thread_id, person.id, wish.meta)
     thread = seen_by(person, thread) if wish.resumes else written_by(person, thread)
+    require_kind(person, served.name)
     fits(thread.graph, served)
     before = quick.unended(thread_id)
     if before and wish.strategy == "reject":
