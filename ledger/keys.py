@@ -152,14 +152,15 @@ class Keys:
     def own_rows(self, session: Session) -> None:
         """The same for the rows that a session is about to write."""
         for instance in (*session.new, *session.dirty):
-            names = sealed_columns(type(instance))
+            table: type[SQLModel] = type(instance)
+            names = sealed_columns(table)
             state: InstanceState[Any] = inspect(instance)
             fields = instance.__dict__
             changed = [n for n in names if fields.get(n) and (state.key is None or state.attrs[n].history.added)]
             if isinstance(instance, CaseRow) and state.key is None:
                 self._of(session, instance.workspace, instance.id)  # whatever it holds, it has a key to destroy
             if changed:
-                key = self._of(session, instance.workspace, self._owner(session, type(instance), fields))
+                key = self._of(session, instance.workspace, self._owner(session, table, fields))
                 for name in changed:
                     setattr(instance, name, owned(fields[name], key))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +16,14 @@ from graphs.checkpoints_kept import Kept
 from ledger.database import Database, Ledger, lock_folder, sqlite_database
 from ledger.keys import masters_in_use
 from ledger.migrate import migrate, migrate_server
+from ledger.sealing_in_place import has_cases, seal_all
 from ledger.trouble import explained
 
 if TYPE_CHECKING:
     from graphs.checkpoints_server import PooledPostgresSaver
     from ledger.news import NewsLine
+
+log = logging.getLogger("countersign.serving")
 
 LEDGER, CHECKPOINTS, QUEUE = "ledger.db", "checkpoints.db", "queue.db"
 
@@ -114,7 +118,11 @@ def bury_the_dead(ledger: Ledger, worker: str) -> None:
 
 def _unlock(database: Database, settings: Settings) -> None:
     """Raises `KeyMissing` where something in it could not be read."""
-    if (masters := settings.keys.opening(settings.data, masters_in_use(database.engine))) is not None:
+    needed = masters_in_use(database.engine)
+    if (masters := settings.keys.opening(settings.data, needed)) is not None:
         database.use(masters, settings.keys.cache_s, lambda: settings.keys.masters(settings.data))
         assert database.keys is not None
         database.keys.ready()
+        if not needed and not database.apart and has_cases(database):  # its first keys; nobody else has the folder
+            many = seal_all(database, lambda table, so_far: log.info("sealing: %d rows, last of %s", so_far, table))
+            log.warning("%d rows that lay in the clear are sealed", many)

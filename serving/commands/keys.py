@@ -16,6 +16,8 @@ from core.sealing import MasterRing, new_master_key
 from core.settings import Settings, load_settings
 from ledger.database import Database
 from ledger.key_rotation import destroyed, in_use, new_house_key, rewrap
+from ledger.keys import masters_in_use
+from ledger.sealing_in_place import seal_all
 from serving.commands.ledger_access import opened
 
 _data = click.option("--data", type=click.Path(path_type=Path), help="Data folder.  [default: the settings' one]")
@@ -179,6 +181,27 @@ def retire(master: str, data: Path | None) -> None:
         _note(database, "keys.retired", {"key": master})
     key_file.without(path, ring, master)
     click.echo(f"{master} is out of {path}. Destroy its other copies, if nobody needs an old backup.")
+
+
+@keys.command("seal")
+@_data
+def seal(data: Path | None) -> None:
+    """Seal what was written before there were keys. Stop the servers first; cut off, it goes on where it was.
+
+    Entries of the audit chain stay as they are, and steps that graphs remember until they are cut.
+
+    \b
+    Example:  countersign keys seal
+    """
+    settings = _settings(data)
+    with opened(data) as database:
+        masters = settings.keys.opening(settings.data, masters_in_use(database.engine))
+        if masters is None:
+            raise InvalidInput("COUNTERSIGN_KEYS__ENCRYPT is off.", hint="Switch it on, and seal again.")
+        database.use(masters)
+        many = seal_all(database, lambda table, so_far: click.echo(f"{so_far:,} rows, last of {table}", err=True))
+        _note(database, "keys.sealed", {"rows": many})
+    click.echo(f"{many:,} rows were sealed.")
 
 
 def _shop(settings: Settings, ring: MasterRing) -> None:

@@ -12,6 +12,7 @@ from core.people import HOME, Person
 from core.sealing import ERASED
 from engine.erasure import PersonData
 from ledger.database import Ledger
+from ledger.tables import VoteRow
 from tests.support.till import Till, open_till, pay, write
 
 DPO = Person(id="dora", roles=frozenset({"compliance"}))
@@ -95,5 +96,5 @@ async def test_retention_destroys_the_key_of_a_case(tmp_path: Path) -> None:
         assert (set(notes), texts[0]) == ({ERASED}, ERASED)
 
 
-def _votes(ledger: Ledger, case: str) -> list[object]:
+def _votes(ledger: Ledger, case: str) -> list[VoteRow]:
     return [vote for review in ledger.reviews.of_case(case) for vote in ledger.reviews.votes(review.id)]

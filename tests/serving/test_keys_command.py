@@ -13,7 +13,7 @@ from core.key_settings import KeySettings
 from core.people import HOME
 from core.sealing import KeyMissing, MasterRing
 from core.settings import Settings
-from ledger.database import sqlite_database
+from ledger.database import Ledger, sqlite_database
 from serving.storage import open_storage
 from tests.serving.live import typed
 
@@ -29,11 +29,9 @@ def opened_case(folder: Path) -> str:
         return storage.database.transact(HOME, _open)
 
 
-def _open(ledger: object) -> str:
-    case, _ = ledger.cases.open(  # type: ignore[attr-defined]
-        kind="returns", payload=LETTER, subject="cus_1", opened_by="ann", request_key=None
-    )
-    return str(case.id)
+def _open(ledger: Ledger) -> str:
+    case, _ = ledger.cases.open(kind="returns", payload=LETTER, subject="cus_1", opened_by="ann", request_key=None)
+    return case.id
 
 
 def payload(folder: Path, case: str, keys: KeySettings | None = None) -> object:
@@ -134,3 +132,16 @@ def test_a_key_file_that_was_changed_is_told(tmp_path: Path, line: str, says: st
     path.write_text(line.format(key=ring(tmp_path).current.text) + "\n")
     with pytest.raises(SetupError, match=says):
         opened_case(tmp_path)
+
+
+def test_a_house_that_gets_keys_seals_what_it_has(tmp_path: Path) -> None:
+    with open_storage(settings(tmp_path, KeySettings(encrypt=False))) as storage:
+        case = storage.database.transact(HOME, _open)
+    assert b"Rosa Lindqvist" in on_disk(tmp_path)
+    assert payload(tmp_path, case) == LETTER
+    assert b"Rosa Lindqvist" not in on_disk(tmp_path)
+    assert "0 rows were sealed" in typed("keys", "seal", "--data", tmp_path).out
+
+
+def on_disk(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.iterdir() if file.is_file())

@@ -13,9 +13,9 @@ import pytest
 from core.key_settings import KeySettings
 from core.personal import texts
 from core.settings import Settings
-from engine.rehearsal import Rehearsal
-from serving.demo.folder import prepare
-from serving.demo.run import Playbill, play, playable, rehearsal
+from graphs.kind import Rehearsal
+from serving.demo.folder import Playbill, prepare
+from serving.demo.run import play, playable, rehearsal
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
