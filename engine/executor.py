@@ -24,7 +24,7 @@ from engine import fence
 from engine.calls import FOUND, Calls
 from engine.gate import Gate
 from engine.incidents import BOOK
-from engine.outcomes import AS_OUTCOME, load, log_effect, moved, outcome_of, post_costs, stored
+from engine.outcomes import AS_OUTCOME, load, log_effect, moved, outcome_of, post_costs, stored, unfit
 from engine.reversal import original, takes_back
 from engine.rulings import reconcile
 from engine.stream import Stream
@@ -35,8 +35,6 @@ from ledger.database import Database, Ledger
 from ledger.tables import RunRow
 
 log = logging.getLogger("countersign.engine")
-
-_FOREIGN = "it is an action of another kind than its case"
 
 _TURN_S, _TURNS = 0.05, 1200
 """How often, and how many times, an effect waits for another one of the same subject: a minute in all."""
@@ -190,9 +188,9 @@ class Executor:
         ledger.effects.one_at_a_time()  # first of all: two that count at the same moment would not see each other
         case = ledger.cases.get(action.case_id, lock=True)
         fence.hold(case)
-        if case.kind != action.kind:
-            log_effect(ledger, action, "effect.denied", {"reason": _FOREIGN})
-            return outcome_of(action, OutcomeStatus.DENIED, reason=_FOREIGN)
+        if why := unfit(case, action, self._tools.specs()):
+            log_effect(ledger, action, "effect.denied", {"reason": why})
+            return outcome_of(action, OutcomeStatus.DENIED, reason=why)
         undone, no = original(ledger, action, self._tools.specs()) if takes_back(action) else (None, "")
         if no:
             ledger.effects.decided(action.id, "execute", Deny(reason=no, book=BOOK))

@@ -15,7 +15,7 @@ from core.money import Money
 from core.states import RunStatus
 from core.verdicts import Fact, Review
 from ledger.database import Ledger
-from ledger.tables import ReviewRow, RunRow
+from ledger.tables import CaseRow, ReviewRow, RunRow
 
 log = logging.getLogger("countersign.engine")
 
@@ -36,6 +36,16 @@ def load(ledger: Ledger, action_id: str) -> tuple[ProposedAction, dict[str, Any]
             hint="Look at the database: somebody wrote it. Nothing is called.",
         )
     return action, payload, run
+
+
+def unfit(case: CaseRow, action: ProposedAction, specs: Mapping[str, ToolSpec[Any]]) -> str:
+    """Why the action can't run in this process, whatever was decided about it; empty if it can."""
+    if case.kind != action.kind:
+        return "it is an action of another kind than its case"
+    spec = specs.get(action.tool)
+    if spec is None:
+        return "its tool is not there any more"
+    return "" if spec.version == action.schema_version else "its tool is another one since it was proposed"
 
 
 def log_effect(ledger: Ledger, action: ProposedAction, entry: str, body: dict[str, Any]) -> None:

@@ -190,6 +190,28 @@ async def test_another_declaration_is_another_tool_until_it_is_accepted() -> Non
                 assert till.house.tools.specs()["partner.look"].version != before
 
 
+async def test_what_people_approved_of_a_tool_is_no_approval_of_the_next_one() -> None:
+    with quick_folder() as folder:
+        async with answering(partner()) as other:
+            server = reached(other)
+            await accept(folder / "house", server)
+            async with trading(folder / "house", server) as till:
+                changed = await till.run([use("ship", item="lamp", weight=2)])
+                gone = await till.run([use("ship", item="desk", weight=9)])
+            same = schema(item={"type": "string"}, weight={"type": "number"})
+            other.has("ship", same, lambda _args: {}, "Now it ships for ever.")
+            await accept(folder / "house", server)
+            async with trading(folder / "house", server) as till:
+                await till.approve("ann", changed)
+                assert "another one since it was proposed" in (await answers(till, changed))[0]
+            without = {name: tool for name, tool in server.tools.items() if name != "ship"}
+            left = RULES.replace("[partner.ship, partner.book]", "[partner.book]")
+            async with trading(folder / "house", server.model_copy(update={"tools": without}), left) as till:
+                await till.approve("ann", gone)
+                assert "not there any more" in (await answers(till, gone))[0]
+            assert other.calls == []
+
+
 async def test_a_server_that_is_away_stops_no_start_and_a_stranger_brings_no_tool() -> None:
     with quick_folder() as folder:
         other = partner()
