@@ -133,6 +133,10 @@ async def test_a_token_for_a_kind_opens_no_other(live: Live) -> None:
         answer = await http.post("/cases", json={"kind": other, "payload": {}})
         assert answer.status_code == 403
         assert "held to: returns" in answer.json()["hint"]
+        thread = (await http.post(f"{live.url}/threads", json={})).json()["thread_id"]
+        run = {"assistant_id": other, "input": {"messages": [{"role": "user", "content": "hello"}]}}
+        answer = await http.post(f"{live.url}/threads/{thread}/runs", json=run)
+        assert (answer.status_code, "held to: returns" in answer.json()["hint"]) == (403, True)
 
 
 async def test_who_holds_a_service_accounts_token_does_not_decide_what_it_opened(live: Live) -> None:
