@@ -103,7 +103,7 @@ def start(
     thread = seen_by(person, thread) if wish.resumes else written_by(person, thread)
     require_kind(person, served.name)
     fits(thread.graph, served)
-    before = quick.unended(thread_id)
+    before = quick.unended(thread_id) if thread.busy else []
     if before and wish.strategy == "reject":
         raise Conflict(
             f"Run {before[0].id} of this thread is not over.",
@@ -255,21 +255,14 @@ def end(
 ) -> bool:
     """Writes how a run of this process ended. Whether others of its thread wait."""
     quick = ledger.threads.quick
-    waiting = any(each.id != run.id for each in quick.unended(run.thread_id))
     quick.change_run(run.id, status=status, ended_at=ledger.now, lease_until=None, problem=dict(problem or {}))
-    if waiting:
-        left = "busy"
-    elif status == "error":
-        left = "error"
-    else:
-        left = "interrupted" if outcome is not None and outcome.ended == "interrupted" else "idle"
-    changes: dict[str, Any] = {"status": left}
+    left = "interrupted" if outcome is not None and outcome.ended == "interrupted" else "idle"
+    changes: dict[str, Any] = {}
     if outcome is not None:
-        changes |= {"state_at": ledger.now, "interrupts": questions(outcome)}
+        changes = {"state_at": ledger.now, "interrupts": questions(outcome)}
         if outcome.values is not None:
             changes["state"] = dict(outcome.values)
-    quick.change_thread(run.thread_id, **changes)
-    return waiting
+    return quick.settle(run.thread_id, run.id, "error" if status == "error" else left, **changes)
 
 
 def questions(outcome: Outcome) -> dict[str, Any]:

@@ -328,7 +328,10 @@ def sqlite_database(
     def _begin(connection: Connection) -> None:
         options = connection.get_execution_options()
         if writes := options.get("writes", True):
-            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get('durable', True) else 'NORMAL'}")
+            wanted = "FULL" if options.get("durable", True) else "NORMAL"
+            if connection.info.get("synchronous") != wanted:  # it stays until it is changed
+                connection.exec_driver_sql(f"PRAGMA synchronous={wanted}")
+                connection.info["synchronous"] = wanted
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     database = Database(engine, clock, patience_s=patience_s)

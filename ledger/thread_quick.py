@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Update, bindparam, insert, select, update
+from sqlalchemy import Update, bindparam, case, exists, insert, select, update
 from sqlmodel import Session
 
 from ledger.tables import SYSTEM
@@ -22,11 +22,21 @@ _RUNS: Any = ThreadRunRow.__table__  # type: ignore[attr-defined]
 _OF_THREAD = (_THREADS.c.workspace == bindparam("within"), _THREADS.c.id == bindparam("key"))
 _OF_RUN = (_RUNS.c.workspace == bindparam("within"), _RUNS.c.id == bindparam("key"))
 
-_NOW = select(_THREADS.c.id, _THREADS.c.opened_by, _THREADS.c.graph, _THREADS.c.meta, _THREADS.c.interrupts).where(
-    *_OF_THREAD
+_OPEN = (
+    _RUNS.c.workspace == _THREADS.c.workspace,
+    _RUNS.c.thread_id == _THREADS.c.id,
+    _RUNS.c.status.in_(("pending", "running")),
 )
+_NOW = select(
+    _THREADS.c.id,
+    _THREADS.c.opened_by,
+    _THREADS.c.graph,
+    _THREADS.c.meta,
+    _THREADS.c.interrupts,
+    exists().where(*_OPEN).label("busy"),
+).where(*_OF_THREAD)
 _LOCK = select(_THREADS.c.id).where(*_OF_THREAD).with_for_update()
-_NOW_LOCKED = _NOW.with_for_update()
+_NOW_LOCKED = _NOW.with_for_update(of=_THREADS)
 _WAITING = (
     select(_RUNS.c.id, _RUNS.c.status, _RUNS.c.not_before)
     .where(
@@ -38,6 +48,14 @@ _WAITING = (
 )
 _HELD = select(_RUNS.c.attempt, _RUNS.c.status).where(*_OF_RUN).with_for_update()
 _ADD_THREAD, _ADD_RUN = insert(_THREADS), insert(_RUNS)
+
+
+@cache
+def _settle(names: tuple[str, ...]) -> Update:
+    waiting = exists().where(*_OPEN, _RUNS.c.id != bindparam("run"))
+    left = case((waiting, "busy"), else_=bindparam("left", type_=_THREADS.c.status.type))
+    changed = {name: bindparam(f"new_{name}") for name in names}
+    return update(_THREADS).where(*_OF_THREAD).values(**changed, status=left).returning(_THREADS.c.status)
 
 
 @cache
@@ -54,6 +72,8 @@ class ThreadNow(NamedTuple):
     graph: str
     meta: dict[str, Any]
     interrupts: dict[str, Any]
+    busy: bool
+    """It has a run that is not over."""
 
 
 class Unended(NamedTuple):
@@ -99,7 +119,7 @@ class Quick:
             updated_at=self._now,
         )
         self._session.connection().execute(_ADD_THREAD, _columns(row))
-        return ThreadNow(thread_id, person, "", dict(meta), {})
+        return ThreadNow(thread_id, person, "", dict(meta), {}, busy=False)
 
     def add_run(self, run: ThreadRunRow) -> None:
         run.workspace, run.created_at, run.updated_at = self._within(), self._now, self._now
@@ -107,6 +127,13 @@ class Quick:
 
     def change_thread(self, thread_id: str, **values: Any) -> None:
         self._change("thread", thread_id, {**values, "updated_at": self._now})
+
+    def settle(self, thread_id: str, run_id: str, left: str, **values: Any) -> bool:
+        """Leaves the thread in a status as one of its runs ends. Whether others wait: then it is busy."""
+        given = {f"new_{name}": value for name, value in {**values, "updated_at": self._now}.items()}
+        statement = _settle(tuple(sorted({*values, "updated_at"})))
+        row = self._run(statement, key=thread_id, run=run_id, left=left, **given).first()
+        return bool(row is not None and row.status == "busy")
 
     def change_run(self, run_id: str, **values: Any) -> None:
         self._change("run", run_id, {**values, "updated_at": self._now})

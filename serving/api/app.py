@@ -33,6 +33,9 @@ from serving.chat.errors import OpenAiErrors
 from serving.house import House
 
 ROUTERS = (
+    runs.router,
+    threads.router,
+    assistants.router,
     house_routes.router,
     effects.router,
     cases.router,
@@ -45,9 +48,6 @@ ROUTERS = (
     kpis.router,
     traces.router,
     chat.router,
-    assistants.router,
-    threads.router,
-    runs.router,
 )
 
 
