@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from core.actions import JSON
 from core.money import Money
@@ -22,6 +22,16 @@ REASON_CODES: dict[str, str] = {
     "other": "Other (say it in the note)",
 }
 """Why a person rejects, in the order of the desk's digits."""
+
+
+def _written(given: Any) -> Any:
+    """A number is no time here: some readers count seconds, some milliseconds."""
+    if isinstance(given, str) and "-" not in given[1:]:
+        raise ValueError("a time is written as 2026-11-23T08:00:00Z")
+    return given
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
 
 
 class Wire(BaseModel):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
 from core.states import ReviewStatus
-from core.wire import ApprovalSummary, DecidedView, Problem, Wire
+from core.wire import ApprovalSummary, DecidedView, Moment, Problem, Wire
 
 BATCH_LIMIT = 100
 GREATEST = 2**53 - 1
@@ -32,7 +32,7 @@ class QueueFilter(Wire):
     """Claimed by whoever asks."""
     for_me: bool = False
     """Whoever asks could decide it now."""
-    due_before: AwareDatetime | None = None
+    due_before: Moment | None = None
     least: int | None = Field(default=None, ge=0, le=GREATEST)
     """Money that leaves the company, in minor units of `currency`, from this on."""
     most: int | None = Field(default=None, ge=0, le=GREATEST)

@@ -78,11 +78,12 @@ def install(app: FastAPI) -> None:
 
 def _methods(request: Request) -> list[str]:
     """All that are done at this address, whichever routes do them."""
-    found: set[str] = set()
+    found: list[tuple[str, set[str]]] = []
     for part in request.app.routes:
         router = getattr(part, "original_router", None)  # what was included is kept as it was
         for route in router.routes if router is not None else [part]:
             match, _ = route.matches(request.scope)
             if match is not Match.NONE:
-                found |= getattr(route, "methods", None) or set()
-    return sorted(found)
+                found.append((route.path, getattr(route, "methods", None) or set()))
+    exact = [methods for path, methods in found if path == request.url.path]
+    return sorted(set[str]().union(*(exact or (methods for _, methods in found))))

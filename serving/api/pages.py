@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query
-from pydantic import AwareDatetime, BeforeValidator
 
 GREATEST = 2**53 - 1
 """What every client of JSON keeps exactly; no sequence of ours gets there."""
@@ -18,13 +17,3 @@ AfterId = Annotated[str, Query(pattern=r"^[a-z]*_?[0-9a-z]*$", max_length=40, de
 def following(last: object, count: int, limit: int) -> str:
     """The cursor of the following page. A page that is not full is the last one."""
     return str(last) if count == limit else ""
-
-
-def _written(given: Any) -> Any:
-    """A number is no time here: some readers count seconds, some milliseconds."""
-    if isinstance(given, str) and "-" not in given[1:]:
-        raise ValueError("a time is written as 2026-11-23T08:00:00Z")
-    return given
-
-
-Moment = Annotated[AwareDatetime, BeforeValidator(_written)]

@@ -8,11 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from core.errors import InvalidInput
-from core.wire import Kpis
+from core.wire import Kpis, Moment
 from ledger.database import Ledger
 from ledger.kpis import figures
 from serving.api.deps import Reader, Rooms
-from serving.api.pages import Moment
 
 router = APIRouter(prefix="/api/v1/kpis", tags=["kpis"])
 

@@ -47,7 +47,11 @@ async def one(house: Rooms, person: Reader, person_id: str) -> PersonView:
     return await house.database.read(person.workspace, find)
 
 
-@router.post("/{person_id}/roles", status_code=201)
+@router.post(
+    "/{person_id}/roles",
+    status_code=201,
+    responses={200: {"description": "The same key had asked for it.", "model": CaseSummary}},
+)
 async def grant(
     house: Rooms, person: Caller, person_id: str, body: WantedRoles, response: Response, key: RequestKey = None
 ) -> CaseSummary:
