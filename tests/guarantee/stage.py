@@ -159,7 +159,8 @@ class Stage:
     def _others(self) -> set[asyncio.Task[Any]]:
         """Whatever runs, but for this and what the house does for ever."""
         house = self.till.house
-        return asyncio.all_tasks() - {asyncio.current_task()} - {*house._background, *house.mail._at_work}
+        for_ever = {*house._background, *house.mail._at_work, *house.runs._chores}
+        return asyncio.all_tasks() - {asyncio.current_task()} - for_ever
 
     async def calm(self) -> None:
         """Until nothing moves by itself. Who waits for a dead worker waits in the house's time, and is helped by its
