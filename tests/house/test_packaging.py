@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.repository import ROOT, files, floors, project, read
 
-NOT_SHIPPED = {"tests", "benchmarks", "docs"}
+NOT_SHIPPED = {"tests", "benchmarks", "docs", "examples"}
 
 
 def test_the_packages_that_are_shipped_are_the_folders_on_disk() -> None:
