@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core import attachments
 from core.clock import Clock
 from core.errors import SetupError
 from core.settings import Settings
@@ -52,7 +53,10 @@ def open_storage(
     With `remembers` off, what graphs remember on a server is left alone: an executor has no graph, and no right to it.
     """
     shared = bool(settings.database.url.get_secret_value())
-    with _on_server(settings, clock, remembers, migrates) if shared else _in_folder(settings, clock) as it:
+    with (
+        _on_server(settings, clock, remembers, migrates) if shared else _in_folder(settings, clock) as it,
+        attachments.sealed(settings.data / "attachments", it.database.keys),
+    ):
         yield it
 
 

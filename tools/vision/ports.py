@@ -10,6 +10,9 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core import attachments
+from core.errors import Conflict
+
 NOT_AN_IMAGE = "not an image"
 NO_PHOTO = "no such photo"
 NO_SCORER = "no scorer is configured"
@@ -58,8 +61,8 @@ def _in_folder(reference: str, folder: Path) -> bytes | None:
         path = (folder / reference).resolve()
         if not path.is_relative_to(folder.resolve()) or not path.is_file() or path.stat().st_size > _PHOTO_BYTES:
             return None
-        return path.read_bytes()
-    except (OSError, ValueError):  # a name too long or with a null byte, a file that can't be read
+        return attachments.read(path)
+    except (OSError, ValueError, Conflict):  # a name too long or with a null byte, a file that can't be read or opened
         return None
 
 

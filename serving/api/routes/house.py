@@ -8,6 +8,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, Request
 from sse_starlette import EventSourceResponse
 
+from core import attachments
 from core.people import Permission, require
 from core.wire import Kind, Me, Status
 from ledger.database import Ledger
@@ -97,5 +98,5 @@ async def attach(house: Rooms, person: Caller, request: Request) -> dict[str, st
     if path.exists():
         path.touch()  # housekeeping leaves alone what came lately
     else:
-        path.write_bytes(content)
+        attachments.write(path, content)
     return {"ref": ref}
