@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 Object = dict[str, Any]
 Nodes = Literal["*"] | list[Annotated[str, Field(max_length=200)]]
@@ -31,7 +31,7 @@ class CheckpointIn(_In):
 
 class ConfigIn(_In):
     tags: list[str] | None = Field(default=None, max_length=50)
-    recursion_limit: int | None = None
+    recursion_limit: StrictInt | None = None
     configurable: Object | None = None
 
 
@@ -42,7 +42,7 @@ class RunIn(_In):
     input: Any = None
     command: CommandIn | None = None
     stream_mode: str | list[str] | None = None
-    stream_subgraphs: bool = False
+    stream_subgraphs: StrictBool = False
     metadata: Object | None = None
     config: ConfigIn | None = None
     context: Object | None = None
@@ -77,8 +77,8 @@ class ThreadQuery(_In):
     values: Object | None = None
     ids: list[str] | None = Field(default=None, max_length=1_000)
     status: ThreadStatus | None = None
-    limit: int = Field(default=10, ge=1, le=1_000)
-    offset: int = Field(default=0, ge=0, le=1_000_000)
+    limit: int = Field(default=10, ge=1, le=1_000, strict=True)
+    offset: int = Field(default=0, ge=0, le=1_000_000, strict=True)
     sort_by: Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"] | None = None
     sort_order: Literal["asc", "desc"] | None = None
     select: list[str] | None = None
@@ -98,11 +98,11 @@ class StateIn(_In):
 
 class StateQuery(_In):
     checkpoint: CheckpointIn
-    subgraphs: bool = False
+    subgraphs: StrictBool = False
 
 
 class HistoryQuery(_In):
-    limit: int = Field(default=10, ge=1, le=1_000)
+    limit: int = Field(default=10, ge=1, le=1_000, strict=True)
     before: str | Object | None = None
     metadata: Object | None = None
     checkpoint: CheckpointIn | None = None
@@ -112,8 +112,8 @@ class AssistantQuery(_In):
     metadata: Object | None = None
     graph_id: str | None = None
     name: str | None = None
-    limit: int = Field(default=10, ge=1, le=1_000)
-    offset: int = Field(default=0, ge=0, le=1_000_000)
+    limit: int = Field(default=10, ge=1, le=1_000, strict=True)
+    offset: int = Field(default=0, ge=0, le=1_000_000, strict=True)
 
 
 class RunsIn(_In):

@@ -36,8 +36,11 @@ def problem(error: CountersignError) -> JSONResponse:
 
 def install(app: FastAPI) -> None:
     @app.exception_handler(CountersignError)
-    async def _known(_request: Request, error: CountersignError) -> JSONResponse:
-        return problem(error)
+    async def _known(request: Request, error: CountersignError) -> JSONResponse:
+        answer = problem(error)
+        if isinstance(error, MethodNotAllowed):
+            answer.headers["Allow"] = ", ".join(_methods(request))
+        return answer
 
     @app.exception_handler(RequestValidationError)
     async def _malformed(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -83,7 +86,7 @@ def _methods(request: Request) -> list[str]:
         router = getattr(part, "original_router", None)  # what was included is kept as it was
         for route in router.routes if router is not None else [part]:
             match, _ = route.matches(request.scope)
-            if match is not Match.NONE:
+            if match is not Match.NONE and getattr(route, "include_in_schema", True):
                 found.append((route.path, getattr(route, "methods", None) or set()))
     exact = [methods for path, methods in found if path == request.url.path]
     return sorted(set[str]().union(*(exact or (methods for _, methods in found))))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from core.errors import NotServed
+from core.errors import MethodNotAllowed
 from core.wire_threads import AssistantQuery
 from engine.served import Served
 from serving.api.deps import Caller, Rooms
@@ -57,7 +57,7 @@ async def schemas(house: Rooms, _person: Caller, assistant_id: Named) -> Respons
 @router.patch("/assistants/{assistant_id}", include_in_schema=False)
 @router.delete("/assistants/{assistant_id}", include_in_schema=False)
 async def fixed(_person: Caller) -> None:
-    raise NotServed(
+    raise MethodNotAllowed(
         "Assistants are not made by clients: each graph of this server is one.",
         hint="POST /assistants/search lists them; plain graphs are named in the settings.",
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query
 from starlette.responses import Response
 
-from core.errors import InvalidInput, NotServed
+from core.errors import InvalidInput
 from core.people import Person
 from core.wire_threads import HistoryQuery, StateIn, StateQuery, ThreadIn, ThreadPatch, ThreadQuery, ThreadsIn
 from engine.served import Served, State
@@ -64,7 +64,7 @@ async def count(house: Rooms, person: Caller, query: ThreadQuery) -> int:
 @router.post("/prune")
 async def prune(house: Rooms, person: Caller, asked: ThreadsIn) -> dict[str, int]:
     if asked.strategy == "keep_latest":
-        raise NotServed("Steps of threads are not cut by clients.", hint="Send strategy: delete.")
+        raise InvalidInput("Steps of threads are not cut by clients.", field="strategy", hint="Send strategy: delete.")
     for thread_id in asked.thread_ids:
         await house.threads.delete(person, thread_id)
     return {"pruned_count": len(asked.thread_ids)}
