@@ -22,6 +22,7 @@ from engine.labels import ARGS, Labels
 from engine.model_use import ModelUse
 from engine.provenance import Told
 from engine.stream import Stream
+from engine.superseding import WROTE
 from ledger.database import Database, Ledger
 from ledger.tables import ActionRow, CaseRow
 
@@ -59,13 +60,15 @@ class Gate:
         return self._tools.specs()
 
     async def gather(self, action: ProposedAction, payload: Mapping[str, Any]) -> dict[str, Fact]:
-        """Facts from the systems of record. Raises `ProviderUnavailable`."""
+        """Facts from the systems of record, and of all that the customer wrote. Raises `ProviderUnavailable`."""
         source = self._facts.get(action.kind)
         wants = self._judge.wants(action.kind, action.tool, self._database.clock.now())
         wanted = frozenset(path for path in wants if not path.startswith(ARGS))
         if source is None or not wanted:
             return {}
-        return await source.gather(action, payload, wanted)
+        later = await self._database.read(action.workspace, lambda ledger: ledger.cases.said(action.case_id))
+        wrote = [str(each.payload.get("text", "")) for each in later]
+        return await source.gather(action, {**payload, WROTE: wrote} if wrote else payload, wanted)
 
     def decide(
         self,

@@ -66,7 +66,9 @@ class Moves:
         """Once; after that the case is theirs."""
         if self._seen.of(ASK):
             return Finish(outcome="handed_over", summary=f"People took it over: {question}")
-        context = f"Customer {self._request.customer_id} wrote: {self._request.letter.strip()[:1_500] or '(a form)'}"
+        later = "".join(f"\n\nLater: {text.strip()[:400]}" for text in self._seen.wrote[-2:])
+        wrote = self._request.letter.strip()[: 1_500 - len(later)] or "(a form)"
+        context = f"Customer {self._request.customer_id} wrote: {wrote}{later}"
         return [Call(ASK, {"question": question[:1_000], "context": context}, "Asking people.")]
 
     def _question(self) -> str:

@@ -211,9 +211,10 @@ def asked(ledger: Ledger, case: CaseRow, review: ReviewRow, specs: Specs, whole:
     money = specs[action.tool].spends(specs[action.tool].parse(action.args)) if action.tool in specs else None
     house = action.tool in incidents.QUESTIONS or action.proposer == incidents.HOUSE
     may = ("approve", "reject") if house or action.tool not in specs else ("approve", "edit", "reject", "respond")
-    text = (
-        f"{action.described}\n\n{review.reason}\n\nCase {case.id}, due {review.due_at.isoformat(timespec='minutes')}."
-    )
+    wrote = [str(each.payload.get("text", "")) for each in ledger.cases.said(case.id)]
+    later = "".join(f"\n\nThe customer wrote again: {each}" for each in wrote[-3:])
+    due = review.due_at.isoformat(timespec="minutes")
+    text = f"{action.described}\n\n{review.reason}{later}\n\nCase {case.id}, due {due}."
     value = _question(action.tool, action.args, text, may)
     schema = specs[action.tool].args.model_json_schema() if action.tool in specs else {}
     if schema:
@@ -226,6 +227,7 @@ def asked(ledger: Ledger, case: CaseRow, review: ReviewRow, specs: Specs, whole:
         "due_at": review.due_at.isoformat(),
         "money": str(money) if money else None,
         "case": case.id,
+        "wrote": wrote,
     }
     return Asked(review.id, review.id, value)
 

@@ -167,7 +167,8 @@ class Subject:
         return given
 
     def letter(self) -> str:
-        return str(self.case.get("letter") or "")
+        """All that the customer wrote, later messages included."""
+        return "\n\n".join([str(self.case.get("letter") or ""), *self.case.get("customer.wrote", ())])
 
     def photos(self) -> list[str]:
         photos = self.case.get("photos")
