@@ -212,9 +212,10 @@ class Run:
     def _known(self, case_id: str, after: int, ledger: Ledger) -> Telling:
         case = ledger.cases.get(case_id)
         thread = ledger.threads.get(self._turn.thread_id)
-        opener = ledger.people.get(case.workspace, thread.opened_by) if thread is not None else None
-        roles = frozenset(opener.roles) if opener is not None else frozenset()
-        reads = Person(id="", workspace=case.workspace, roles=roles)
+        reads = Person(id="", workspace=case.workspace)
+        with suppress(NotFound):  # who has left reads nothing any more
+            roles = ledger.people.get(case.workspace, thread.opened_by).roles if thread is not None else ()
+            reads = Person(id="", workspace=case.workspace, roles=frozenset(roles))
         # The run's log is one for all who may see the thread: its opener is among them.
         whole = may(self._turn.person, Permission.READ) and may(reads, Permission.READ)
         notes = thread.notes if thread is not None else {}
