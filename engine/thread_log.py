@@ -243,7 +243,7 @@ class RunLog:
         if not self._alone and not mine and not ledger.threads.held(self._run_id, self._attempt):
             raise RunLost(self._run_id)
         batch = list(self._waiting)
-        ledger.threads.log(self._run_id, batch)
+        ledger.threads.quick.log(self._run_id, batch)
         return batch
 
     def written(self, batch: Sequence[Event]) -> None:

@@ -179,7 +179,7 @@ def call_off(ledger: Ledger, run: ThreadRunRow, action: Action) -> bool:
     run.wanted, run.updated_at = action, ledger.now
     if run.status == "pending":
         run.status, run.ended_at = "interrupted", ledger.now
-        ledger.threads.log(run.id, [(ledger.threads.last_event(run.id) + 1, END, encoded({"values": None}))])
+        ledger.threads.quick.log(run.id, [(ledger.threads.last_event(run.id) + 1, END, encoded({"values": None}))])
         if action == "rollback":
             ledger.threads.drop_run(run)
             return True

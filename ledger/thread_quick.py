@@ -6,16 +6,16 @@ They go past the session's own hold on the workspace, so each carries it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Update, bindparam, case, exists, insert, select, update
-from sqlmodel import Session
+from sqlmodel import Session, SQLModel
 
 from ledger.tables import SYSTEM
-from ledger.thread_tables import ThreadRow, ThreadRunRow
+from ledger.thread_tables import ThreadEventRow, ThreadRow, ThreadRunRow
 
 _THREADS: Any = ThreadRow.__table__  # type: ignore[attr-defined]
 _RUNS: Any = ThreadRunRow.__table__  # type: ignore[attr-defined]
@@ -48,6 +48,7 @@ _WAITING = (
 )
 _HELD = select(_RUNS.c.attempt, _RUNS.c.status).where(*_OF_RUN).with_for_update()
 _ADD_THREAD, _ADD_RUN = insert(_THREADS), insert(_RUNS)
+_ADD_EVENT = insert(ThreadEventRow.__table__)  # type: ignore[attr-defined]
 
 
 @cache
@@ -104,6 +105,18 @@ class Quick:
         """In their order."""
         return [Unended(*row) for row in self._run(_WAITING, key=thread_id)]
 
+    def log(self, run_id: str, events: Iterable[tuple[int, str, str]]) -> None:
+        """Adds events with their numbers. Raises `IntegrityError` where another process wrote one of them."""
+        within = self._within()
+        rows = [
+            self._owned(
+                ThreadEventRow, {"run_id": run_id, "workspace": within, "seq": seq, "event": event, "data": data}
+            )
+            for seq, event, data in events
+        ]
+        if rows:
+            self._session.connection().execute(_ADD_EVENT, rows)
+
     def held(self, run_id: str) -> tuple[int, str] | None:
         """Attempt and status of the run, which is locked from now on."""
         row = self._run(_HELD, key=run_id).first()
@@ -118,19 +131,20 @@ class Quick:
             created_at=self._now,
             updated_at=self._now,
         )
-        self._session.connection().execute(_ADD_THREAD, _columns(row))
+        self._session.connection().execute(_ADD_THREAD, self._owned(ThreadRow, _columns(row)))
         return ThreadNow(thread_id, person, "", dict(meta), {}, busy=False)
 
     def add_run(self, run: ThreadRunRow) -> None:
         run.workspace, run.created_at, run.updated_at = self._within(), self._now, self._now
-        self._session.connection().execute(_ADD_RUN, {k: v for k, v in _columns(run).items() if k != "number"})
+        values = {name: value for name, value in _columns(run).items() if name != "number"}
+        self._session.connection().execute(_ADD_RUN, self._owned(ThreadRunRow, values))
 
     def change_thread(self, thread_id: str, **values: Any) -> None:
         self._change("thread", thread_id, {**values, "updated_at": self._now})
 
     def settle(self, thread_id: str, run_id: str, left: str, **values: Any) -> bool:
         """Leaves the thread in a status as one of its runs ends. Whether others wait: then it is busy."""
-        given = {f"new_{name}": value for name, value in {**values, "updated_at": self._now}.items()}
+        given = self._new(ThreadRow, {**values, "updated_at": self._now})
         statement = _settle(tuple(sorted({*values, "updated_at"})))
         row = self._run(statement, key=thread_id, run=run_id, left=left, **given).first()
         return bool(row is not None and row.status == "busy")
@@ -139,8 +153,18 @@ class Quick:
         self._change("run", run_id, {**values, "updated_at": self._now})
 
     def _change(self, table: str, key: str, values: Mapping[str, Any]) -> None:
-        given = {f"new_{name}": value for name, value in values.items()}
+        given = self._new(ThreadRow if table == "thread" else ThreadRunRow, values)
         self._run(_change(table, tuple(sorted(values))), key=key, **given)
+
+    def _new(self, table: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:
+        given = self._owned(table, {"workspace": self._within(), **values})
+        return {f"new_{name}": given[name] for name in values}
+
+    def _owned(self, table: type[SQLModel], row: dict[str, Any]) -> dict[str, Any]:
+        """With its key for each value that is sealed: made in this transaction, if there is none yet."""
+        if (keys := self._session.info.get("keys")) is not None:
+            keys.own(self._session, table, row)
+        return row
 
     def _run(self, statement: Any, **params: Any) -> Any:
         return self._session.connection().execute(statement, {"within": self._within(), **params})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import bindparam, delete, exists, func, select, update
 from sqlmodel import Session, col
 from sqlmodel import select as rows
 
@@ -29,7 +29,6 @@ SORTS: Mapping[str, Any] = {
     "state_updated_at": ThreadRow.state_at,
 }
 
-_ADD_EVENT = insert(_EVENTS)
 _READ: Prepared[Any] = Prepared(
     select(_EVENTS.c.seq, _EVENTS.c.event, _EVENTS.c.data)
     .where(_EVENTS.c.run_id == bindparam("run"), _EVENTS.c.seq > bindparam("after"))
@@ -198,16 +197,6 @@ class Threads:
         self._session.execute(delete(ThreadRunRow).where(col(ThreadRunRow.id) == run_id))
 
     # events
-
-    def log(self, run_id: str, events: Iterable[tuple[int, str, str]]) -> None:
-        """Adds events with their numbers. Raises `IntegrityError` where another process wrote one of them."""
-        within = self._session.info["workspace"]
-        values = [
-            {"run_id": run_id, "workspace": within, "seq": seq, "event": event, "data": data}
-            for seq, event, data in events
-        ]
-        if values:
-            self._session.connection().execute(_ADD_EVENT, values)
 
     def events(self, run_id: str, after: int = 0, limit: int = 200) -> Sequence[tuple[int, str, str]]:
         """Number, name and JSON of each."""
