@@ -39,6 +39,9 @@ SERVICE = "service"
 OF_PEOPLE = frozenset({Permission.CLAIM, Permission.DECIDE, Permission.GOVERN})
 """What takes a human being: no service account has it, and no token of one."""
 
+OF_PARTIES = OF_PEOPLE | {Permission.SUBMIT, Permission.OPERATE}
+"""What makes somebody a party to a case, or its judge. The rest is looking."""
+
 _REVIEW = frozenset({Permission.READ, Permission.CLAIM, Permission.DECIDE})
 
 ROLES: dict[str, frozenset[Permission]] = {

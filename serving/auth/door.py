@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from core.errors import Busy, Forbidden, Unauthenticated
-from core.people import OF_PEOPLE, SERVICE, Person, Surface
+from core.people import OF_PARTIES, SERVICE, Person, Surface
 from ledger.database import Database, Ledger
 from ledger.tables import SYSTEM
 from ledger.tokens import Known, digest_of
@@ -102,12 +102,12 @@ class Door:
         known, linked = await self._database.read(SYSTEM, lambda ledger: self._known(ledger, digest))
         person = known.person
         if not linked:
-            person = person.model_copy(update={"withheld": OF_PEOPLE})
+            person = person.model_copy(update={"withheld": OF_PARTIES})
         await self._note_use(known)
         return _Seen(person, until, epoch, known.expires_at)
 
     def _known(self, ledger: Ledger, digest: str) -> tuple[Known, bool]:
-        """Where people sign in elsewhere, only who does has a vote: nobody counts twice under two names."""
+        """Where people sign in elsewhere, others only look: nobody is two parties under two names."""
         known = ledger.people.tokens.look(digest)
         person = known.person
         if self._sign_in is None or SERVICE in person.roles:

@@ -118,6 +118,8 @@ def _administers(by: Person, what: str) -> None:
     if ADMIN not in by.roles:
         raise Forbidden(f"{by.id} may not {what}.", hint="It takes the role admin.", missing_role=ADMIN)
     _whole(by, f"does not {what}")
+    if by.withheld:
+        raise Forbidden(f"{by.id} may {what} only when they sign in with the house's issuer.", hint="Sign in there.")
 
 
 def _whole(by: Person, says: str) -> None:

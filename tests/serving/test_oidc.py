@@ -70,6 +70,10 @@ async def town(issuer: Issuer) -> AsyncIterator[Town]:
     )
     with quick_folder() as folder:
         async with living(Settings(data=folder / "data", oidc=oidc)) as live:
+            async with live.as_() as http:
+                me = (await http.get("/me")).json()["id"]
+            link = ("default", issuer.url, "u-0", me)
+            await live.house.database.write("default", lambda ledger: ledger.people.link(*link))
             yield Town(live, issuer)
 
 
@@ -153,6 +157,16 @@ async def test_one_human_being_has_one_vote(town: Town) -> None:
         assert answer.status_code == 403
         assert "sign in" in answer.json()["detail"]
         made = (await sam.post("/tokens", json={})).json()["token"]
+    await town.live.add("olga", "operator", "admin")
+    async with town.live.as_("olga") as olga:  # nor is it the one who opens what somebody else approves
+        assert (await olga.get("/me")).json()["permissions"] == ["audit", "read"]
+        answer = await olga.post("/cases", json={"kind": "returns", "payload": await town.live.small()})
+        assert answer.status_code == 403
+        await town.live.add("till", "service")
+        answer = await olga.post("/tokens", json={"person": "till"})
+        assert (answer.status_code, "sign in" in answer.json()["detail"]) == (403, True)
+    async with town.live.as_("till") as till:  # machines have tokens of the house
+        assert (await till.get("/me")).json()["permissions"] == ["submit"]
     town.live.tokens["sams"] = made
     async with town.live.as_("sams") as sam:
         assert (await sam.post(f"/approvals/{approval}/decide", json=vote)).status_code == 403
