@@ -15,7 +15,7 @@ _CLEAR = re.compile(
     r"|[A-Z]{1,6}-[0-9]{1,12}"  # `ORD-5594010`
     r"|[A-Z]+(?:_[A-Z]+)*"  # a code: `UNWANTED`, `USD`
     r"|[a-z]{2,12}_[a-z0-9]{8,40}(?:[:.][a-z0-9.]{1,40}){0,4}"  # an id of ours, and what hangs on it
-    r"|[0-9a-f]{16,128}"  # a digest
+    r"|(?=[0-9]*[a-f])[0-9a-f]{16,128}"  # a digest; digits alone may be a card's
     r"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,15}(?:Z|[+-][0-9]{2}:[0-9]{2})"  # a moment; a day may be one of birth
     r"|[0-9]{1,5}(?:\.[0-9]{1,4})?"  # a small number, a step
 )
