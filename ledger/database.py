@@ -9,14 +9,12 @@ runs in a thread, one hop for each transaction.
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from sqlalchemy import Connection, Engine, column, event
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,7 +24,7 @@ from sqlmodel import Session, create_engine
 import ledger.process_tables
 import ledger.thread_tables  # noqa: F401 - all tables are there before the line below
 from core.clock import Clock, SystemClock
-from core.errors import DatabaseUnavailable, SetupError
+from core.errors import DatabaseUnavailable
 from core.key_file import beside, read
 from core.sealing import MasterRing
 from ledger.arrivals import Arrivals
@@ -340,30 +338,3 @@ def sqlite_database(
     elif (found := read(beside(path.parent))) is not None:
         database.use(found, reload=lambda: read(beside(path.parent)))
     return database
-
-
-def lock_folder(folder: Path) -> IO[str]:
-    """Makes a data folder and holds it for this process. Raises `SetupError`."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = open(folder / "lock", "a+", encoding="utf-8")  # noqa: SIM115 - held for the process's life
-    except OSError as error:
-        raise SetupError(
-            f"The data folder {folder} can't be written: {error.strerror}.",
-            hint="Choose another with COUNTERSIGN_DATA, or give yourself the permission.",
-        ) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        handle.seek(0)
-        holder = handle.read().strip()
-        handle.close()
-        raise SetupError(
-            f"The data folder {folder} is in use by process {holder or 'unknown'}.",
-            hint="Stop that process, or choose another folder with COUNTERSIGN_DATA.",
-        ) from error
-    handle.seek(0)
-    handle.truncate()
-    handle.write(str(os.getpid()))
-    handle.flush()
-    return handle

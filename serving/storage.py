@@ -14,7 +14,8 @@ from core.errors import SetupError
 from core.settings import Settings
 from graphs.checkpoints import InlineSqliteSaver
 from graphs.checkpoints_kept import Kept
-from ledger.database import Database, Ledger, lock_folder, sqlite_database
+from ledger.database import Database, Ledger, sqlite_database
+from ledger.folder import lock_folder
 from ledger.keys import masters_in_use
 from ledger.migrate import migrate, migrate_server
 from ledger.sealing_in_place import has_cases, seal_all

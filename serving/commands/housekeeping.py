@@ -18,7 +18,7 @@ from engine.housekeeping import Housekeeper, Terms
 from graphs.checkpoints import InlineSqliteSaver
 from graphs.pruning import pruner
 from ledger import sizes as measured
-from ledger.database import lock_folder
+from ledger.folder import lock_folder
 from ledger.tables import SYSTEM
 from serving.commands.ledger_access import opened
 from serving.storage import CHECKPOINTS, LEDGER, QUEUE, Storage, open_storage
@@ -69,8 +69,9 @@ def run(dry_run: bool, compact: bool, data: Path | None, as_json: bool) -> None:
     Of cases that rest or ended, all steps but the last go after engine.keep_checkpoints_days. A closed case loses its
     payload, trace, checkpoints and attachments after retention.closed_days, a cancelled one after
     retention.cancelled_days; both are unset at first, and nothing is erased. Fired timers, published events and tokens
-    that ended go after retention.spent_days. The audit chain, actions, decisions, votes, runs and costs stay; what people
-    wrote in them can't be read any more, since the key of such a case is destroyed. A case that is unfinished, or about which people are still asked, keeps everything.
+    that ended go after retention.spent_days. The audit chain, actions, decisions, votes, runs and costs stay; what
+    people wrote in them can't be read any more, since the key of such a case is destroyed. A case that is unfinished,
+    or about which people are still asked, keeps everything.
 
     \b
     Example:  COUNTERSIGN_RETENTION__CLOSED_DAYS=365 countersign housekeeping run --dry-run

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from core.settings import load_settings
-from ledger.database import lock_folder
+from ledger.folder import lock_folder
 from ledger.migrate import migrate as migrate_ledger
 from ledger.migrate import migrate_server
 from serving.commands.ledger_access import LEDGER, place

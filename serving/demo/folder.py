@@ -53,7 +53,7 @@ def existing(folder: Path) -> Playbill:
 
 def prepare(folder: Path, wanted: Playbill, *, fresh: bool) -> Playbill:
     """An empty demo folder, or one to go on in. Raises `SetupError`: nothing but a demo is ever deleted."""
-    from ledger.database import lock_folder  # heavy: whoever only opens the desk does without
+    from ledger.folder import lock_folder
 
     found = playbill(folder)
     if found is None and folder.is_dir() and {path.name for path in folder.iterdir()} - {LOCK}:

@@ -13,7 +13,8 @@ from sqlmodel import select
 
 from core.clock import FakeClock
 from core.errors import SetupError, Unauthenticated
-from ledger.database import Database, Ledger, lock_folder
+from ledger.database import Database, Ledger
+from ledger.folder import lock_folder
 from ledger.tables import SYSTEM, TimerRow
 from tests.support.records import everything
 
