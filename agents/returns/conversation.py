@@ -7,6 +7,7 @@ that is a question to the house's people, who see the order.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from agents.conversation import Ask, Heard, Opening, Standing
 from agents.returns.intake import LETTER_LIMIT
@@ -43,7 +44,7 @@ class ReturnsConversation:
         named = self._order(meant)
         if isinstance(named, Ask):
             return named
-        if not says_what(meant):
+        if not any(says_what(each) for each in meant):
             return Ask(f"What would you like to send back from order {named}, and what is the matter with it?")
         letter = "\n\n".join(meant)
         if len(letter) > LETTER_LIMIT:
@@ -80,9 +81,14 @@ class ReturnsConversation:
     def _order(self, meant: Sequence[str]) -> str | Ask:
         """The one order that the last message with a number names; a later word goes before an earlier one."""
         for each in reversed(meant):
-            named = order_ids(each)
+            named = _orders(each)
             if len(named) == 1:
                 return named[0]
             if named:
                 return Ask(f"You named {', '.join(named[:5])}. Which of these orders is it? One at a time, please.")
         return Ask(_NUMBER)
+
+
+@lru_cache(maxsize=512)
+def _orders(said: str) -> tuple[str, ...]:
+    return tuple(order_ids(said))

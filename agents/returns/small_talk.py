@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from functools import lru_cache
 
 from agents.conversation import Heard, case_numbers
 from agents.returns.letters import without_ids
@@ -49,6 +49,7 @@ _EMPTY = _COURTESY | frozenset(_WISHES.split())
 """Words of a wish to return that tell neither goods nor a reason."""
 
 
+@lru_cache(maxsize=512)  # a chat sends its whole talk each time
 def hears(said: str) -> Heard:
     """News, unless each of its sentences is a greeting, a thank-you or a question how it stands."""
     text = _without_cases(plain(said))
@@ -60,9 +61,10 @@ def hears(said: str) -> Heard:
     return Heard.ENQUIRY if Heard.ENQUIRY in found else Heard.COURTESY
 
 
-def says_what(said: Sequence[str]) -> bool:
+@lru_cache(maxsize=512)
+def says_what(said: str) -> bool:
     """Whether anything is left that could tell goods or a reason, beside the number and the wish to return."""
-    text = without_ids(_without_cases(plain("\n".join(said))))
+    text = without_ids(_without_cases(plain(said)))
     return any(word not in _EMPTY and not word.isdigit() for word in _WORD.findall(text))
 
 

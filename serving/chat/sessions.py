@@ -23,6 +23,9 @@ from ledger.database import Ledger
 from ledger.tables import CaseRow
 from serving.chat.wire import ChatRequest
 
+_NUMBERS = 20
+"""Of those that a talk names, so many are looked up."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -55,7 +58,8 @@ class Spoken:
         ]
         named = any(case_numbers(line.text) for line in lines if line.now)
         answers = [text for role, text in told if role == "assistant"]
-        return cls([line for line in lines if line.text.strip()], list(dict.fromkeys(numbers)), named, answers)
+        said = [line for line in lines if line.text.strip()]
+        return cls(said, list(dict.fromkeys(numbers))[:_NUMBERS], named, answers)
 
 
 @dataclass(frozen=True)

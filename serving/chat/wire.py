@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.errors import InvalidInput
 
-MOST_MESSAGES = 500
+MOST_MESSAGES = 200
 MOST_CHARACTERS = 200_000
 """Of all texts of a request."""
 LONGEST = 20_000

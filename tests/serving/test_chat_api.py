@@ -268,6 +268,7 @@ async def test_models_are_the_agents_that_one_can_talk_to(live: Live) -> None:
         ({"tools": [{"type": "function", "function": {"name": "refund"}}]}, "tools"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"messages": []}, "body.messages"),
+        ({"messages": [{"role": "user", "content": "Hello"}] * 201}, "body.messages"),
         ({"messages": [{"role": "assistant", "content": "Hi"}]}, "messages"),
         ({"messages": [{"role": "tool", "content": "done", "tool_call_id": "x"}]}, "messages.0.role"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, "messages.0.content"),
