@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 from langgraph.types import Interrupt, StreamMode
@@ -56,7 +56,7 @@ class Telling:
         self._emit = emit
         self._asked = frozenset(modes)
         self._subgraphs = subgraphs
-        self._messages: dict[str, BaseMessage] = {}
+        self._messages: dict[str, BaseMessageChunk] = {}
         self._known: set[str] = set()
         self.values: Any = None
         """The last values of the graph itself."""
@@ -106,6 +106,6 @@ class Telling:
             await self._emit("messages/complete" + ending, [message.model_dump()])
             return
         before = self._messages.get(name)
-        whole = message if before is None else before + message  # type: ignore[operator]
+        whole = message if before is None else cast("BaseMessageChunk", before + message)
         self._messages[name] = whole
         await self._emit("messages/partial" + ending, [message_chunk_to_message(whole).model_dump()])

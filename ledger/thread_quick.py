@@ -55,7 +55,7 @@ _ADD_EVENT = insert(ThreadEventRow.__table__)  # type: ignore[attr-defined]
 def _settle(names: tuple[str, ...]) -> Update:
     waiting = exists().where(*_OPEN, _RUNS.c.id != bindparam("run"))
     left = case((waiting, "busy"), else_=bindparam("left", type_=_THREADS.c.status.type))
-    changed = {name: bindparam(f"new_{name}") for name in names}
+    changed: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
     return update(_THREADS).where(*_OF_THREAD).values(**changed, status=left).returning(_THREADS.c.status)
 
 

@@ -14,16 +14,19 @@ from sqlmodel import select
 
 from core.errors import AlreadyDecided, Busy, Conflict, Forbidden, NotFound, SetupError
 from core.people import Person
-from core.settings import GraphSettings, ThreadSettings
+from core.settings import ThreadSettings
 from engine.served import Served
 from engine.stream import Stream
+from engine.thread_answers import Answers
 from engine.thread_runs import ThreadRuns
 from engine.thread_starts import Wish
 from engine.threads import Threads
 from graphs.checkpoints import InlineSqliteSaver
+from graphs.plain import PlainGraph
+from graphs.plain_load import load_graph
+from graphs.plain_steps import Steps
 from ledger.database import Database, Ledger
 from ledger.thread_tables import ThreadEventRow
-from serving.threads.plain import plain_graphs
 from tests.support.ledgers import copied, template
 from tests.support.plain_graphs import REACHED, WAITING
 from tests.support.servers import POSTGRES, answers
@@ -72,17 +75,10 @@ async def room(made_for_threads: tuple[str, str], tmp_path: Path) -> AsyncIterat
     with copied(*made_for_threads) as store:
         database = store.open()
         saver = saver_of(database, tmp_path)
-        named = {
-            name: GraphSettings(path=f"tests.support.plain_graphs:{name}", answered_by=by)  # type: ignore[arg-type]
-            for name, by in {
-                "one_step": "opener",
-                "two_gates": "opener",
-                "one_gate": "reviewers",
-                "waits": "opener",
-            }.items()
-        }
-        threads = Threads(database, {})
-        threads.served.update(plain_graphs(named, {}, database, saver))
+        threads, steps, said = Threads(database, {}), Steps(saver), Answers(database)
+        for name in ("one_step", "two_gates", "waits"):
+            graph = load_graph(name, f"tests.support.plain_graphs:{name}", saver)
+            threads.served[name] = PlainGraph(name, "", graph, steps, said, "opener")
         settings = ThreadSettings(concurrency=1, queue_limit=2)
         runs = ThreadRuns(database, threads, Stream(), settings, worker="w", alone=not database.apart)
         await runs.open()
@@ -187,5 +183,5 @@ async def test_a_thread_keeps_to_its_graph(room: Room) -> None:
 )
 def test_a_graph_that_can_not_be_loaded_is_told_with_its_setting(path: str, why: str) -> None:
     with pytest.raises(SetupError, match=why) as told:
-        plain_graphs({"mine": GraphSettings(path=path)}, {}, None, None)  # type: ignore[arg-type]
+        load_graph("mine", path, None)
     assert "[graphs.mine]" in told.value.hint

@@ -29,7 +29,7 @@ def graphs() -> dict[str, GraphSettings]:
     return {
         name: GraphSettings(
             path=f"tests.support.plain_graphs:{name}",
-            answered_by=own.get(name, "reviewers"),  # type: ignore[arg-type]
+            answered_by=own.get(name, "reviewers"),
         )
         for name in names.split()
     }
@@ -82,7 +82,7 @@ async def talking(
         data=folder,
         graphs=graphs(),
         threads=ThreadSettings(**(threads or {})),
-        database=DatabaseSettings(url=database),  # type: ignore[arg-type]
+        database=DatabaseSettings(url=database),
     )
     async with open_house(settings, bell="tasks") as house:
         with listening("127.0.0.1", 0) as sock:
