@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -290,3 +291,16 @@ async def test_tokens_by_the_command(live: Live) -> None:
     live.tokens["cli"] = made.out.strip()
     async with live.as_("cli") as http:
         assert (await http.get("/me")).status_code == 401
+
+
+async def test_people_are_shut_out_and_linked_by_the_command(tmp_path: Path) -> None:
+    data = ("--data", tmp_path / "data")
+    assert typed("people", "add", "ann", "--role", "viewer", *data).code == 0
+    linked = typed("people", "link", "ann", "--subject", "u-1", "--issuer", "https://id.example", *data)
+    assert (linked.code, "https://id.example" in linked.out) == (0, True)
+    again = typed("people", "link", "ann", "--subject", "u-2", "--issuer", "https://id.example", *data)
+    assert (again.code, "somebody else already" in again.err) == (1, True)
+    assert typed("people", "link", "bob", "--subject", "u-3", "--issuer", "https://id.example", *data).code == 1
+    assert typed("people", "suspend", "ann", *data).code == 0
+    assert typed("people", "list", "--json", *data).json == []
+    assert typed("people", "suspend", "ann", *data).code == 1
