@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from core.errors import AlreadyDecided, Busy, Forbidden, NotFound
 from core.people import Person
 from core.states import CaseStatus, Desired, ReviewStatus
 from engine.superseding import MOST, Taken, Words
-from tests.support.till import Till, pay, person
+from ledger.tables import AuditRow
+from tests.support.folders import quick_folder
+from tests.support.servers import fresh_database, needs_postgres
+from tests.support.till import Till, open_till, pay, person
 from tools.fulfillment.faults import Fault, PlannedFault
 
 R = ReviewStatus
@@ -169,3 +174,37 @@ async def test_what_was_planned_before_the_words_does_not_run_even_if_policy_let
     assert await till.happened(case) == ["gift.pay"]
     assert await till.balance() == "980.00 USD"
     assert (await till.check()).findings == []
+
+
+async def races(till: Till, trials: int) -> set[bool]:
+    """A vote and a message at the same moment. Whether the old action ran, of each trial: only before the words."""
+    ran = set()
+    for trial in range(trials):
+        await till.set_balance("1000.00", f"acc_{trial + 10}")
+        case = await till.run([pay("100.00", f"acc_{trial + 10}")], [pay("110.00", f"acc_{trial + 10}")])
+        old = await till.review(case)
+        words = Words(key="m1", text="Wait.")
+        vote, said = till.vote("ann", old.id, wait=False), till.house.intake.say(person("ops"), case, words)
+        await asyncio.gather(*((vote, said) if trial % 2 else (said, vote)), return_exceptions=True)
+        await till.settle(case)
+        entries = await till.read(lambda ledger, case=case: ledger.audit.entries(case_id=case, limit=1000))
+        order = [entry.type for entry in sorted(entries, key=lambda each: each.seq) if _about(entry, old.action_id)]
+        ran.add("effect.started" in order)
+        assert order.index("effect.started") < order.index("customer.wrote") if "effect.started" in order else True
+    assert (await till.check()).findings == []
+    return ran
+
+
+def _about(entry: AuditRow, action: str) -> bool:
+    return entry.type == "customer.wrote" or (entry.type == "effect.started" and action in entry.body)
+
+
+async def test_a_vote_and_a_message_at_once(till: Till) -> None:
+    assert False in await races(till, 6)
+
+
+@needs_postgres
+async def test_a_vote_and_a_message_at_once_over_a_server() -> None:
+    with fresh_database() as url, quick_folder() as fresh:
+        async with open_till(fresh, server=url) as opened:
+            assert await races(opened, 6)
