@@ -14,8 +14,8 @@ from sqlalchemy import Select, bindparam, func
 from sqlmodel import Session, col, select
 
 from core.errors import Conflict, NotFound
+from ledger.policy_tables import PolicyDraftRow, PolicyRow, SigningKeyRow
 from ledger.prepared import SCOPED
-from ledger.tables import PolicyDraftRow, PolicyRow, SigningKeyRow
 
 _ANYWHERE: dict[str, Any] = {SCOPED: True}
 

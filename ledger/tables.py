@@ -193,7 +193,7 @@ class ReviewRow(Row, table=True):
     __table_args__ = (
         Index("review_queue", "workspace", "status", "due_at"),
         Index("review_by_opening", "workspace", "status", "opened_at"),
-        Index("review_by_amount", "workspace", "status", "amount_minor"),
+        Index("review_by_amount", "workspace", "status", text("coalesce(amount_minor, -1)")),
         Index("review_by_case", "case_id"),
         Index("review_by_action", "action_id"),
     )
@@ -338,45 +338,3 @@ class CostRow(Row, table=True):
     quantity: int = 0
     unit: str = Field(default="", max_length=32)
     at: datetime = a_time()
-
-
-class PolicyRow(Row, table=True):
-    """A version of a kind's policy that was published, or came with the installation. Append-only."""
-
-    __tablename__ = "policy"
-    __table_args__ = (Index("policy_by_kind", "kind", "id"),)
-    id: int | None = serial()
-    kind: str = Field(max_length=64)
-    name: str = Field(max_length=200)
-    version: str = Field(max_length=100)
-    digest: str = Field(max_length=64)
-    text: str = Field(sa_column=Column(Text, nullable=False))
-    source: str = Field(max_length=16)
-    """installed, published, rolled_back"""
-    follows: str = Field(default="", max_length=64)
-    """The point of the history that it comes after (`ledger.policies.point`)."""
-    signatures: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
-    key: str = Field(unique=True, max_length=200)
-    """The idempotency key of whoever published it."""
-    case_id: str = Field(default="", max_length=40)
-    at: datetime = a_time()
-
-
-class PolicyDraftRow(Row, table=True):
-    """A signed policy that was handed in, under the digest of its content. It has no force."""
-
-    __tablename__ = "policy_draft"
-    digest: str = Field(primary_key=True, max_length=64)
-    body: dict[str, Any] = json_object()
-    by: str = Field(max_length=64)
-    at: datetime = a_time()
-
-
-class SigningKeyRow(Row, table=True):
-    """A public key in which somebody who signs policy is trusted, until it is revoked."""
-
-    __tablename__ = "signing_key"
-    public: str = Field(primary_key=True, max_length=100)
-    name: str = Field(max_length=100)
-    added_at: datetime = a_time()
-    revoked_at: datetime | None = a_time(nullable=True)

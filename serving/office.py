@@ -23,7 +23,7 @@ from core.people import HOME, Permission, Person, require
 from core.ports import CallContext
 from ledger.database import Database, Ledger
 from ledger.policies import point
-from ledger.tables import PolicyRow
+from ledger.policy_tables import PolicyRow
 from policies.book import Book, denying, load_book
 from policies.bundle import Bundle, faults
 from policies.problems import PolicyRefused

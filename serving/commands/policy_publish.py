@@ -12,7 +12,7 @@ from core.console import echo_json
 from core.errors import NotFound
 from core.people import HOME
 from core.settings import load_settings
-from ledger.tables import PolicyRow
+from ledger.policy_tables import PolicyRow
 from policies.book import read_book
 from policies.bundle import read_bundle
 from policies.commands import asking

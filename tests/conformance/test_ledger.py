@@ -14,7 +14,8 @@ from core.money import Money
 from core.states import CaseStatus, RunStatus
 from core.verdicts import Allow
 from ledger.database import Database, Ledger
-from ledger.tables import SYSTEM, AuditRow, CaseRow, PolicyRow, ReviewRow, VoteRow
+from ledger.policy_tables import PolicyRow
+from ledger.tables import SYSTEM, AuditRow, CaseRow, ReviewRow, VoteRow
 from tests.support.ledgers import Store, at_once, copied, rows, template
 from tests.support.records import BOOK, action, everything, open_case, run_of
 from tests.support.servers import POSTGRES, answers

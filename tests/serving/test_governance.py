@@ -25,7 +25,8 @@ from engine.decisions import Choice, Decision
 from graphs.governance.kind import KIND as GOVERNANCE
 from ledger.database import Ledger
 from ledger.policies import point
-from ledger.tables import SYSTEM, ActionRow, CaseRow, PolicyRow, ReviewRow
+from ledger.policy_tables import PolicyRow
+from ledger.tables import SYSTEM, ActionRow, CaseRow, ReviewRow
 from policies.book import read_book
 from policies.bundle import Bundle, Manifest, new_key, public_text
 from serving.api.views import approval_detail

@@ -12,7 +12,7 @@ import pytest
 from core.people import HOME
 from graphs.catalog import book_of
 from ledger.database import Ledger
-from ledger.tables import PolicyRow
+from ledger.policy_tables import PolicyRow
 from serving.commands.ledger_access import opened
 from tests.serving.live import typed
 from tests.support.folders import quick_folder

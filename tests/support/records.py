@@ -8,9 +8,10 @@ from core.states import RunStatus
 from core.verdicts import Allow, BookRef, Review, ReviewerSet
 from ledger.database import Ledger
 from ledger.desk_tables import EscalationRow
+from ledger.policy_tables import PolicyRow
 from ledger.process_tables import ArrivalRow, OutboxRow, SourceRow, WorkerRow
 from ledger.request_keys import RequestKeyRow
-from ledger.tables import CaseRow, PolicyRow, RunRow, VoteRow
+from ledger.tables import CaseRow, RunRow, VoteRow
 from ledger.thread_tables import ThreadAnswerRow, ThreadEventRow, ThreadRow, ThreadRunRow, ThreadSeenRow
 
 BOOK = BookRef(policy="p", version="1", digest="0" * 64)
