@@ -6,6 +6,7 @@
 # make bench   measures speed and puts each figure beside its floor
 # make storm-short  200 cases and 10 kills on both databases: nothing lost, nothing twice; and what if the ledger were off
 # make storm   10,000 cases and 500 kills on PostgreSQL; 1,000 cases that wait while the next release comes: half an hour
+# make api-fuzz  sends the API whatever its OpenAPI document allows and forbids, for ten minutes, as each role
 # make mutants breaks the gate in 23 ways, one at a time; the tests and the database have to notice each
 # make lock    pins requirements anew (UPGRADE=1: the newest)
 # make clean   removes what make made; data in .countersign stays
@@ -25,7 +26,7 @@ UV := $(VENV)/.uv
 
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup bytecode demo desk test check bench storm-short storm mutants lock clean
+.PHONY: help setup bytecode demo desk test check bench storm-short storm api-fuzz mutants lock clean
 
 help:
 	@sed -n '/^# make/s/^# //p; /^# Needs/s/^# //p' Makefile
@@ -61,6 +62,9 @@ storm-short: $(READY)
 storm: $(READY)
 	$(BIN)/python -m tests.storms --cases 10000 --strikes 500 --database postgresql --late 0.08 --minutes 40 $(ARGS)
 	COUNTERSIGN_WAITING=1000 $(BIN)/python -m pytest -q tests/storms/test_deploy.py
+
+api-fuzz: $(READY)
+	$(BIN)/python -m tests.support.api_fuzz $(ARGS)
 
 mutants: $(READY)
 	$(BIN)/python -m tests.support.mutants

@@ -27,6 +27,9 @@ NAMES = (
     "demo",
     "proofs",
     "threads",
+    "sealing",
+    "streams",
+    "customer",
 )
 """Each is a module here with `async def measured(quick: bool) -> Report`."""
 
@@ -38,7 +41,8 @@ NAMES = (
 def bench(names: tuple[str, ...], quick: bool, file: Path | None) -> None:
     """Speed, each figure beside its floor.
 
-    NAME is full, waiting, cases, policy, decisions, backtest, effect, intake, events, start, demo, proofs or threads.
+    NAME is full, waiting, cases, policy, decisions, backtest, effect, intake, events, start, demo, proofs, threads,
+    sealing, streams or customer.
 
     \b
     Example:  python -m benchmarks policy effect --quick

@@ -88,5 +88,5 @@ def _methods(request: Request) -> list[str]:
             match, _ = route.matches(request.scope)
             if match is not Match.NONE and getattr(route, "include_in_schema", True):
                 found.append((route.path, getattr(route, "methods", None) or set()))
-    exact = [methods for path, methods in found if path == request.url.path]
-    return sorted(set[str]().union(*(exact or (methods for _, methods in found))))
+    fewest = min((path.count("{") for path, _ in found), default=0)  # "/batch" is no id, though it would match one
+    return sorted(set[str]().union(*(methods for path, methods in found if path.count("{") == fewest)))

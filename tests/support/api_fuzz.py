@@ -1,8 +1,8 @@
 """Schemathesis over the whole API, against a real house: `python -m tests.support.api_fuzz --minutes 10`.
 
 Whatever is sent by whoever, the server answers what its OpenAPI document says: no failure of its own, only statuses,
-headers and bodies that stand there, nothing taken that the document refuses, nothing without a token. Each role gets its
-turn. The house has cases in every state, whose ids are among what is tried.
+headers and bodies that stand there, nothing taken that the document refuses, nothing without a token. Each role gets
+its turn. The house has cases in every state, whose ids are among what is tried.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
+from core.access_settings import AuthSettings
 from core.settings import Settings
 from tests.serving.live import Live, living
 from tests.support.folders import quick_folder
@@ -25,6 +26,8 @@ ROLES = {"olga": ("operator",), "serv": ("service",), "carl": ("compliance",), "
 """Beside the owner, the reviewer `rita` and the viewer `vera`, who are there anyway."""
 EVERYBODY = ("", "rita", "vera", *ROLES)
 _PHASES = ("examples", "coverage", "fuzzing", "stateful")
+STREAMS = ("--exclude-operation-id-regex", r"(_events|_stream\w*|_join\w*)$")
+"""They stay open while there is nothing to tell; `test_streams_api.py` reads them."""
 _SHARE = 0.9
 """Of the time, what is given to runs: the rest is for their start and end."""
 
@@ -47,11 +50,16 @@ async def furnish(live: Live) -> dict[str, list[str]]:
     return {"case_id": found, "approval_id": approvals}
 
 
+def unlimited(folder: Path) -> Settings:
+    """Nobody is told to come back later: each answer is the route's own."""
+    return Settings(data=folder / "data", auth=AuthSettings(requests_per_s=0, failures_per_minute=0))
+
+
 def configuration(token: str, known: Mapping[str, Sequence[str]], *, deterministic: bool) -> str:
     """Settings of Schemathesis, in TOML."""
     lines = [
         "continue-on-failure = true",
-        "request-timeout = 20.0",
+        "request-timeout = 60.0",
         "max-stream-events = 3",
         'suppress-health-check = ["all"]',
         "warnings = false",
@@ -59,7 +67,7 @@ def configuration(token: str, known: Mapping[str, Sequence[str]], *, determinist
         "[checks]",
         # What a schema can't say is refused too: an unknown kind, a policy that nobody signed, a state (400 on /v1).
         'positive_data_acceptance.expected-statuses = ["2xx", "3xx", 400, 401, 403, 404, 409, 412, 413, 422, 429, 503]',
-        'negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 409, 412, 413, 415, 421, 422, 429, "5xx"]',
+        'negative_data_rejection.expected-statuses = ["4xx", 503]',
         "[generation]",
         f"deterministic = {str(deterministic).lower()}",
         'database = "none"',
@@ -82,12 +90,14 @@ async def run(
     seconds: int = 0,
     only: Sequence[str] = (),
 ) -> tuple[int, str]:
-    """One run as one person: the exit status, and what it printed. Without `seconds` it takes the same path each time."""
+    """One run as one person: the exit status, and what it printed. Without `seconds` each run is like the one before."""
     with TemporaryDirectory() as folder:
         config = Path(folder, "schemathesis.toml")
-        config.write_text(configuration(token, known, deterministic=not seconds))
+        config.write_text(  # noqa: ASYNC240 - a few lines
+            configuration(token, known, deterministic=not seconds)
+        )
         words = [f"--config-file={config}", "run", f"{url}/openapi.json", "--no-color", "--checks=all"]
-        words += [f"--phases={','.join(phases)}", f"--max-examples={examples}", *only]
+        words += [f"--phases={','.join(phases)}", f"--max-examples={examples}", *STREAMS, *only]
         words += [f"--max-time={seconds}"] if seconds else []
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -108,7 +118,7 @@ async def everybody(minutes: float) -> int:
     """How many runs failed. Each is told as it ends."""
     failed = 0
     with quick_folder() as folder:
-        async with living(Settings(data=folder / "data")) as live:
+        async with living(unlimited(folder)) as live:
             known = await furnish(live)
             end = time.monotonic() + minutes * 60
             for number, person in enumerate(EVERYBODY):
