@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_
+from sqlalchemy import BigInteger, ColumnElement, and_, exists, func, or_, text
 from sqlmodel import Session, col, select
 
 from core.errors import InvalidInput
@@ -77,7 +77,9 @@ class Order(NamedTuple):
             case "opened":
                 return col(ReviewRow.opened_at)
             case "amount":
-                return func.coalesce(ReviewRow.amount_minor, _NO_MONEY)
+                return func.coalesce(
+                    ReviewRow.amount_minor, text(str(_NO_MONEY)), type_=BigInteger
+                )  # as its index has it
             case _:
                 return col(ReviewRow.due_at)
 
@@ -137,29 +139,36 @@ class ReviewWindows:
         limit: int = 200,
     ) -> list[Found]:
         """So many, in order: after a place, before one, or from a position on."""
-        found = select(ReviewRow, ActionRow, CaseRow)
-        found = found.join(ActionRow, col(ActionRow.id) == col(ReviewRow.action_id))
-        found = found.join(CaseRow, col(CaseRow.id) == col(ReviewRow.case_id)).where(*self._which(wanted))
-        if after is not None:
-            found = found.where(order.beyond(after, back=False))
         back = before is not None and after is None
+        ids = self._joined(select(ReviewRow.id), wanted).where(*self._which(wanted))
+        if after is not None:
+            ids = ids.where(order.beyond(after, back=False))
         if before is not None:
-            found = found.where(order.beyond(before, back=True))
-        rows = self._session.exec(found.order_by(*order.by_it(back=back)).offset(at).limit(limit))
+            ids = ids.where(order.beyond(before, back=True))
+        some = ids.order_by(*order.by_it(back=back)).offset(at).limit(limit)
+        found = select(ReviewRow, ActionRow, CaseRow)  # of those alone the rows are read
+        found = found.join(ActionRow, col(ActionRow.id) == col(ReviewRow.action_id))
+        found = found.join(CaseRow, col(CaseRow.id) == col(ReviewRow.case_id))
+        found = found.where(col(ReviewRow.id).in_(list(self._session.exec(some))))
+        rows = self._session.exec(found.order_by(*order.by_it(back=back)))
         read = [Found(*row) for row in rows]
         return read[::-1] if back else read
 
     def count(self, wanted: Wanted, order: Order | None = None, before: Place | None = None) -> int:
         """How many there are, or stand before a place."""
-        found = select(func.count()).select_from(ReviewRow)
+        found = self._joined(select(func.count()).select_from(ReviewRow), wanted).where(*self._which(wanted))
+        if order is not None and before is not None:
+            found = found.where(order.beyond(before, back=True))
+        return int(self._session.exec(found).one())
+
+    @staticmethod
+    def _joined(found: Any, wanted: Wanted) -> Any:
+        """With the tables that the filter asks."""
         if wanted.tools or wanted.voter:
             found = found.join(ActionRow, col(ActionRow.id) == col(ReviewRow.action_id))
         if wanted.kinds or wanted.subject or wanted.voter:
             found = found.join(CaseRow, col(CaseRow.id) == col(ReviewRow.case_id))
-        found = found.where(*self._which(wanted))
-        if order is not None and before is not None:
-            found = found.where(order.beyond(before, back=True))
-        return int(self._session.exec(found).one())
+        return found
 
     def _which(self, wanted: Wanted) -> list[ColumnElement[bool]]:
         review, which = ReviewRow, list[ColumnElement[bool]]()

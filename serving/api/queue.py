@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from core.errors import InvalidInput
+from core.errors import Conflict, InvalidInput
 from core.people import Person
 from core.states import ReviewStatus
 from core.wire_approvals import ApprovalPage, QueueAsked, QueueFilter
@@ -42,13 +42,21 @@ def window(house: House, ledger: Ledger, person: Person, asked: QueueAsked) -> A
         found = _read(windows, wanted, order, after, before, asked)
     rows = found.rows
     if asked.for_me:
-        rows = [row for row in rows if person.id not in barred(ledger, ledger.effects.proposed(row.action))]
+        rows = [row for row in rows if _no_party(ledger, person, row)]
     total = position = None
     if asked.counted and not asked.text:
         total = windows.count(wanted)
         position = windows.count(wanted, order, order.place(found.rows[0].review)) if found.rows else None
     items = [approval_summary(house, ledger, row.review, row.action, row.case) for row in rows]
     return ApprovalPage(items=items, next=found.next, prev=found.prev, total=total, position=position)
+
+
+def _no_party(ledger: Ledger, person: Person, row: Found) -> bool:
+    """What no query can tell: whom the arguments name, and who holds tokens of whom."""
+    try:
+        return person.id not in barred(ledger, ledger.effects.proposed(row.action))
+    except Conflict:  # it is not the action that was proposed: nobody decides it
+        return False
 
 
 def wanted_by(person: Person, asked: QueueFilter) -> Wanted:

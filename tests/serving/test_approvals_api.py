@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from core.settings import DeskSettings
 from ledger.database import Ledger
 from tests.serving.door import door
 from tests.support.folders import quick_folder
+from tests.support.servers import fresh_database, needs_postgres
 from tests.support.till import PEOPLE, Till, open_till, pay, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -79,35 +80,41 @@ async def desk() -> AsyncIterator[Reviewers]:
 # windows
 
 
-async def test_a_window_goes_both_ways_and_says_where_it_stands(tmp_path: Path) -> None:
-    async with reviewers(tmp_path / "house") as desk:
-        for number in range(9):
-            await desk.till.run([pay(f"{100 + number}.00")], customer=f"cus_{number}")
-            desk.till.clock.advance(timedelta(seconds=1))
-        whole = [row["id"] for row in (await desk.get("ann"))["items"]]
-        assert len(whole) == 9
-        read: list[str] = []
-        cursor: JSON = {}
-        while True:
-            page = await desk.get("ann", params={"limit": 4, **cursor})
-            assert (page["total"], page["position"]) == (9, len(read))
-            assert bool(page["prev"]) == bool(read)
-            read += [row["id"] for row in page["items"]]
-            if not page["next"]:
-                break
-            cursor = {"after": page["next"]}
-        assert read == whole
-        back = await desk.get("ann", params={"limit": 4, "before": page["prev"]})
-        assert [row["id"] for row in back["items"]] == whole[4:8]
-        first = await desk.get("ann", params={"limit": 4, "before": back["prev"]})
-        assert [row["id"] for row in first["items"]] == whole[0:4]
-        jump = await desk.get("ann", params={"limit": 2, "at": 7, "counted": False})
-        assert [row["id"] for row in jump["items"]] == whole[7:9]
-        assert (jump["total"], jump["position"]) == (None, None)
-        falling = await desk.get("ann", params={"sort": "-amount", "limit": 3})
-        assert [row["money"]["amount_minor"] for row in falling["items"]] == [10800, 10700, 10600]
-        rest = await desk.get("ann", params={"sort": "-amount", "after": falling["next"]})
-        assert [row["money"]["amount_minor"] for row in rest["items"]] == [10500, 10400, 10300, 10200, 10100, 10000]
+@pytest.mark.parametrize("place", ["folder", pytest.param("server", marks=needs_postgres)])
+async def test_a_window_goes_both_ways_and_says_where_it_stands(tmp_path: Path, place: str) -> None:
+    with fresh_database() if place == "server" else nullcontext("") as url:
+        async with reviewers(tmp_path / "house", server=url) as desk:
+            await _both_ways(desk)
+
+
+async def _both_ways(desk: Reviewers) -> None:
+    for number in range(9):
+        await desk.till.run([pay(f"{100 + number}.00")], customer=f"cus_{number}")
+        desk.till.clock.advance(timedelta(seconds=1))
+    whole = [row["id"] for row in (await desk.get("ann"))["items"]]
+    assert len(whole) == 9
+    read: list[str] = []
+    cursor: JSON = {}
+    while True:
+        page = await desk.get("ann", params={"limit": 4, **cursor})
+        assert (page["total"], page["position"]) == (9, len(read))
+        assert bool(page["prev"]) == bool(read)
+        read += [row["id"] for row in page["items"]]
+        if not page["next"]:
+            break
+        cursor = {"after": page["next"]}
+    assert read == whole
+    back = await desk.get("ann", params={"limit": 4, "before": page["prev"]})
+    assert [row["id"] for row in back["items"]] == whole[4:8]
+    first = await desk.get("ann", params={"limit": 4, "before": back["prev"]})
+    assert [row["id"] for row in first["items"]] == whole[0:4]
+    jump = await desk.get("ann", params={"limit": 2, "at": 7, "counted": False})
+    assert [row["id"] for row in jump["items"]] == whole[7:9]
+    assert (jump["total"], jump["position"]) == (None, None)
+    falling = await desk.get("ann", params={"sort": "-amount", "limit": 3})
+    assert [row["money"]["amount_minor"] for row in falling["items"]] == [10800, 10700, 10600]
+    rest = await desk.get("ann", params={"sort": "-amount", "after": falling["next"], "for_me": True})
+    assert [row["money"]["amount_minor"] for row in rest["items"]] == [10500, 10400, 10300, 10200, 10100, 10000]
 
 
 async def test_each_filter_narrows(desk: Reviewers) -> None:

@@ -16,7 +16,7 @@ revision = "0007"
 down_revision = "0006"
 
 _SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_SORTED = {"review_by_opening": "opened_at", "review_by_amount": "amount_minor"}
+_SORTED = {"review_by_opening": sa.text("opened_at"), "review_by_amount": sa.text("coalesce(amount_minor, -1)")}
 
 LOSES = {
     "saved filters": "saved_filter",
@@ -35,8 +35,8 @@ def upgrade() -> None:
         sa.Column("undo_until", UtcTime(32), nullable=True),
     ):
         op.add_column("review", column)
-    for name, column_name in _SORTED.items():
-        op.create_index(name, "review", ["workspace", "status", column_name])
+    for name, by in _SORTED.items():
+        op.create_index(name, "review", ["workspace", "status", by])
     op.create_table(
         "escalation",
         sa.Column("workspace", sa.String(64), nullable=False),
