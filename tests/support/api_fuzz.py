@@ -90,7 +90,7 @@ async def run(
     seconds: int = 0,
     only: Sequence[str] = (),
 ) -> tuple[int, str]:
-    """One run as one person: the exit status, and what it printed. Without `seconds` each run is like the one before."""
+    """One run as one person: the exit status, and what it printed. Without `seconds` it is the same each time."""
     with TemporaryDirectory() as folder:
         config = Path(folder, "schemathesis.toml")
         config.write_text(  # noqa: ASYNC240 - a few lines
