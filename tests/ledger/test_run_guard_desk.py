@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from core.states import ReviewStatus
+from engine.undo_window import begin
 from ledger.database import Ledger
 from ledger.desk_tables import EscalationRow
 from tests.support.guarded import BOSSES, DESK, SERVERS, Scene, Server, open_server
@@ -68,3 +70,25 @@ def test_nothing_runs_that_its_approver_may_still_take_back(server: Server, left
         return
     with pytest.raises(IntegrityError, match="whoever approved it may still take that back"):
         scene.run()
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_the_version_before_waits_for_nobody_and_holds_no_words(name: str) -> None:
+    """What may still be taken back goes on; an answer with words becomes a no; rejected ones stay as they are."""
+    with open_server(name) as server:
+        waiting = Scene(server, (DESK,)).votes(ann="clerk").decided()
+        told = Scene(server, (DESK,)).decided(ReviewStatus.RESPONDED)
+
+        def wait(ledger: Ledger) -> None:
+            review = ledger.reviews.get(waiting.review)
+            begin(ledger, review, ledger.now + timedelta(seconds=30))
+
+        waiting.do(wait)
+        server.migrate("0006")
+        event = "SELECT event_id FROM inbox WHERE case_id = :case AND processed_at IS NULL"
+        assert str(server.value(event, case=waiting.case)).startswith(f"{waiting.review}:approved")
+        assert server.value("SELECT count(*) FROM timer WHERE purpose = 'review.undo' AND fired_at IS NULL") == 0
+        assert server.value("SELECT status FROM review WHERE id = :id", id=told.review) == "rejected"
+        server.migrate("head")
+        assert server.value("SELECT asked_of FROM review WHERE id = :id", id=told.review) == " group:desk role:clerk "
+        assert waiting.run() == 1

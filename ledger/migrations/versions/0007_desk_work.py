@@ -108,21 +108,26 @@ def _close_windows() -> None:
         "WHERE t.purpose = 'review.undo' AND t.fired_at IS NULL AND c.status NOT IN ('closed', 'cancelled') "
         "ORDER BY t.due_at"
     )
+    inbox = sa.table(
+        "inbox",
+        *(sa.column(name) for name in ("workspace", "source", "event_id", "case_id", "seq", "type")),
+        sa.column("payload", sa.JSON()),
+        *(sa.column(name) for name in ("received_at", "note")),
+    )
     for timer, workspace, case, review, interrupt, status, version in connection.execute(waiting).all():
+        step = {"case": case, "timer": timer, "now": now}
+        seq = connection.execute(sa.text('SELECT next_seq FROM "case" WHERE id = :case'), {"case": case}).scalar_one()
         event = {
             "workspace": workspace,
-            "event": f"{review}:{status}:{version}",
-            "case": case,
-            "payload": json.dumps({"review_id": review, "interrupt_id": interrupt}),
-            "now": now,
+            "source": "desk",
+            "event_id": f"{review}:{status}:{version}",
+            "case_id": case,
+            "seq": seq,
+            "type": "review.decided",
+            "payload": {"review_id": review, "interrupt_id": interrupt},
+            "received_at": now,
+            "note": "",
         }
-        connection.execute(
-            sa.text(
-                "INSERT INTO inbox (workspace, source, event_id, case_id, seq, type, payload, received_at, note) "
-                "SELECT :workspace, 'desk', :event, id, next_seq, 'review.decided', :payload, :now, '' "
-                'FROM "case" WHERE id = :case'
-            ),
-            event,
-        )
-        connection.execute(sa.text('UPDATE "case" SET next_seq = next_seq + 1 WHERE id = :case'), {"case": case})
-        connection.execute(sa.text("UPDATE timer SET fired_at = :now WHERE id = :timer"), {"now": now, "timer": timer})
+        connection.execute(sa.insert(inbox), event)
+        connection.execute(sa.text('UPDATE "case" SET next_seq = next_seq + 1 WHERE id = :case'), step)
+        connection.execute(sa.text("UPDATE timer SET fired_at = :now WHERE id = :timer"), step)
