@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,12 +16,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
-from pydantic import ValidationError
 
 from core.clock import Clock
-from core.errors import InvalidInput, NotFound, SetupError
+from core.errors import SetupError
 from core.ids import new_id
-from core.people import HOME, Person, require_kind
+from core.people import Person, require_kind
 from core.settings import Settings
 from engine.by_hand import ByHand
 from engine.checker import Checker
@@ -43,9 +41,9 @@ from engine.served import Served
 from engine.services import Services
 from engine.stream import Stream, share
 from engine.sweeper import Sweeper
-from engine.undo_window import UndoTerms
 from engine.thread_runs import ThreadRuns
 from engine.threads import Threads
+from engine.undo_window import UndoTerms
 from engine.workers import Workers
 from graphs.catalog import kinds as all_kinds
 from graphs.kind import Outside, TaskKind
@@ -61,9 +59,11 @@ from policies.shelf import BookJudge
 from policies.vocabulary import Vocabulary
 from serving.effects import bounds, effects_elsewhere, effects_here, line_to_executor
 from serving.in_use import bell_in_use, book_in_use, graphs_in_use, release_in_use, shop_in_use
+from serving.local import owner as owner
 from serving.mailroom import Mailroom, mailroom
 from serving.models.chat import model_in_use
 from serving.office import PolicyOffice
+from serving.requests import kind_named, request_of
 from serving.storage import Storage, bury_the_dead, open_storage
 from serving.threads.kinds import served_kinds
 from serving.threads.plain import plain_graphs
@@ -133,19 +133,9 @@ class House:
         priority: int = 0,
     ) -> tuple[CaseRow, bool]:
         """Opens a case of a kind; False if the request key had opened it before. Raises `InvalidInput`."""
-        found = self.kinds.get(kind)
-        if found is None:
-            raise NotFound(f"There is no kind '{kind[:60]}'.", hint=f"There are: {', '.join(self.kinds)}.")
+        found = kind_named(self.kinds, kind)
         require_kind(person, kind)
-        try:
-            request = found.intake.model_validate(dict(payload))
-        except ValidationError as error:
-            first = error.errors()[0]
-            path = ".".join(str(part) for part in first["loc"])
-            problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-            raise InvalidInput(
-                f"{path or kind}: {first['msg']}", field=path, hint="Correct it and send it again.", problems=problems
-            ) from error
+        request = request_of(found, payload)
         return await self.intake.submit(
             person,
             kind,
@@ -356,12 +346,5 @@ def _build(
         _bell=doorbell,
         _executor=executor,
     )
-    house.served.update(served_kinds(house))
-    house.served.update(plain_graphs(settings.graphs, house.served, database, saver))
+    house.served.update(served_kinds(house) | plain_graphs(settings.graphs, kinds, database, saver))
     return house, segments
-
-
-def owner(settings: Settings) -> Person:
-    """Whoever runs the process on this machine: may do everything but approve what a policy gives to others."""
-    name = os.environ.get("USER") or "local"
-    return Person(id=name, workspace=HOME, roles=frozenset({"admin", "operator"}))

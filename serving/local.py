@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import SetupError
-from core.people import Person
+from core.people import HOME, Person
 
 if TYPE_CHECKING:
     from core.settings import Settings
@@ -88,3 +88,9 @@ def local_connection(folder: Path) -> tuple[str, str]:
             hint="Start one with 'countersign up', or set COUNTERSIGN_URL and COUNTERSIGN_TOKEN.",
         ) from error
     return url, token
+
+
+def owner(settings: Settings) -> Person:
+    """Whoever runs the process on this machine: may do everything but approve what a policy gives to others."""
+    name = os.environ.get("USER") or "local"
+    return Person(id=name, workspace=HOME, roles=frozenset({"admin", "operator"}))

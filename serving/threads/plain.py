@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from core.errors import SetupError
@@ -19,7 +19,7 @@ _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,59}$")
 
 
 def plain_graphs(
-    settings: Mapping[str, GraphSettings], taken: Mapping[str, Served], database: Database, saver: Any
+    settings: Mapping[str, GraphSettings], taken: Container[str], database: Database, saver: Any
 ) -> dict[str, Served]:
     """Raises `SetupError` for one that can't be loaded, and for a name that is no name or taken."""
     steps, answers = Steps(saver), Answers(database)
