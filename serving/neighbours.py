@@ -91,7 +91,7 @@ async def executor(settings: Settings, within_s: float) -> list[Line]:
     do = "Is 'countersign executor' running? See COUNTERSIGN_EXECUTOR__URL and __TOKEN."
     try:
         answer = await _get(f"{url}/health", within_s)
-        # Facts of nothing: whoever knows the token says what is missing, and whoever does not gets no further.
+        # Facts of nothing: whoever knows the token hears what is missing, and whoever does not gets no further.
         guarded = await _get(f"{url}/facts", within_s, wanted.token.get_secret_value(), "POST")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return [fail("executor", f"{told_settings.address(url)}: {error or type(error).__name__}", do)]
@@ -100,7 +100,7 @@ async def executor(settings: Settings, within_s: float) -> list[Line]:
     says = f"{told_settings.address(url)} answers in {answer.took_s * 1000:.0f} ms"
     if guarded.response.status_code in (401, 403):
         return [fail("executor", f"{says}, and does not know our token", "See COUNTERSIGN_EXECUTOR__TOKEN.")]
-    if guarded.response.status_code != 422:
+    if guarded.response.status_code not in (415, 422):
         return [fail("executor", f"{says}, and not like an executor", "Look at COUNTERSIGN_EXECUTOR__URL.")]
     return [ok("executor", says), *answer.skew("executor")]
 
