@@ -21,6 +21,7 @@ from core.errors import CountersignError
 from core.settings import Settings
 from ledger import health
 from ledger.database import Database, sqlite_database
+from ledger.key_rotation import in_use
 from ledger.migrate import HEAD
 from ledger.tables import SYSTEM
 from ledger.workers import Workers
@@ -163,9 +164,26 @@ def _records(settings: Settings, within_s: float) -> list[Line]:
         vitals = health.of_server(database) if at_server else health.of_file(settings.data / LEDGER)
         lines = [*_vitals(vitals), *skew("database", vitals.now, before)]
         if vitals.version == HEAD:
+            lines += _keys(settings, database)
             lines += database.transact(SYSTEM, lambda ledger: _work(health.backlog(ledger, _LATE)), writes=False)
             lease = timedelta(seconds=settings.engine.lease_s)
             lines += database.transact(SYSTEM, lambda ledger: _workers(ledger.workers, lease), writes=False)
+    return lines
+
+
+def _keys(settings: Settings, database: Database) -> list[Line]:
+    ring, used = settings.keys.masters(settings.data), in_use(database)
+    if absent := [each.master for each in used if ring is None or not ring.holds(each.master)]:
+        do = "Bring the key file of the house that wrote it (COUNTERSIGN_KEYS__FILE). Without it no server starts here."
+        return [fail("keys", f"the master key {', '.join(absent)} is missing", do)]
+    if ring is None:
+        says = "what is about people is kept in the clear"
+        return [warn("keys", says, "Switch COUNTERSIGN_KEYS__ENCRYPT on, and: countersign keys seal")]
+    lines = [ok("keys", f"{ring.current.id} is in force, in {ring.where}")]
+    inside = Path(ring.where).resolve().is_relative_to(settings.data.resolve())
+    if inside and settings.environment == "production":
+        do = "Put it where backups of the data don't go, and name it in COUNTERSIGN_KEYS__FILE."
+        lines.append(warn("keys", "the key file lies in the data folder: a copy of it has both", do))
     return lines
 
 

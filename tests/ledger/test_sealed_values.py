@@ -49,15 +49,15 @@ def test_a_value_opens_under_its_key_at_its_place() -> None:
     assert (owner_of(sealed), owner_of(LETTER)) == ("case_1", None)
     assert key.open(sealed, "case.payload").decode() == LETTER
     assert key.seal(LETTER.encode(), "case.payload") != sealed
-    for wrong in (
-        lambda: key.open(sealed, "trace.body"),
-        lambda: other.open(sealed, "case.payload"),
-        lambda: key.open(sealed[:-8] + "AAAAAAA=", "case.payload"),
-        lambda: key.open(sealed[:20], "case.payload"),
-        lambda: key.open("sealed:1:case_1:?", "case.payload"),
+    for by, what, place in (
+        (key, sealed, "trace.body"),
+        (other, sealed, "case.payload"),
+        (key, sealed[:-8] + "AAAAAAA=", "case.payload"),
+        (key, sealed[:20], "case.payload"),
+        (key, "sealed:1:case_1:?", "case.payload"),
     ):
         with pytest.raises(Tampered):
-            wrong()
+            by.open(what, place)
 
 
 def test_bytes_open_alike() -> None:

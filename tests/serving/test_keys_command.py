@@ -107,6 +107,9 @@ def test_a_house_without_its_keys_does_not_start(tmp_path: Path, how: str) -> No
         payload(tmp_path, case, KeySettings(encrypt=how != "off"))
     assert "COUNTERSIGN_KEYS__FILE" in refused.value.hint
     assert path.exists() is (how == "another")  # none was made over it
+    env = {"COUNTERSIGN_DATA": str(tmp_path)}
+    said = next(line for line in typed("doctor", "--json", env=env).json["lines"] if line["part"] == "keys")
+    assert (said["state"], key.id in said["says"]) == ("fail", True)
     listed = typed("keys", "list", "--data", tmp_path)
     assert (listed.code, "MISSING" in listed.out) == (1, True)
     assert payload(tmp_path, case, KeySettings(file=tmp_path / "kept")) == LETTER
