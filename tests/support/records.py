@@ -8,6 +8,7 @@ from core.states import RunStatus
 from core.verdicts import Allow, BookRef, Review, ReviewerSet
 from ledger.database import Ledger
 from ledger.desk_tables import EscalationRow
+from ledger.key_tables import DataKeyRow
 from ledger.policy_tables import PolicyRow
 from ledger.process_tables import ArrivalRow, OutboxRow, SourceRow, WorkerRow
 from ledger.request_keys import RequestKeyRow
@@ -81,6 +82,7 @@ def everything(ledger: Ledger) -> str:
             received_at=ledger.now,
             due_at=ledger.now,
         ),
+        DataKeyRow(workspace="default", id="k", wrapped="w", master="m", created_at=ledger.now),
         ThreadRow(workspace="default", id="t", opened_by="ann", created_at=ledger.now, updated_at=ledger.now),
         ThreadRunRow(id="r", thread_id="t", graph="g", created_at=ledger.now, updated_at=ledger.now),
         ThreadEventRow(run_id="r", seq=1, event="end", data="null"),
