@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from tests.concurrency.bench import FIRST, JSON, OPENER, SECOND, Bench
+from tests.concurrency.bench import FIRST, JSON, OPENER, SECOND, WATCHER, Bench
 from tests.support.till import pay
 
 APPROVE = {"decisions": [{"type": "approve"}]}
@@ -84,9 +84,9 @@ async def gate_two_is_untouched(bench: Bench) -> str:
     heard, refused = await bench.at_once(thread, APPROVE)
     if len(heard) != 1 or len(refused) != 1:
         return f"{len(heard)} heard at gate 1: {refused}"
-    (second,) = await bench.questions(thread, "cat")
+    (second,) = await bench.questions(thread, WATCHER)
     case = (await bench.values(thread))["case"]["id"]
-    loser = SECOND if refused[0]["present"].endswith(FIRST) else FIRST
+    loser = SECOND if _winner(refused[0]) == f"by {FIRST}" else FIRST  # the winner was shown gate 2 by now
     again = [await bench.resume(loser, thread, each) for each in (APPROVE, {first[0]: APPROVE["decisions"][0]})]
     if [each.status for each in again] != [409, 409]:
         return f"late approvals of gate 1 were told {again}"
@@ -103,7 +103,7 @@ async def gate_two_of_a_plain_graph(bench: Bench) -> str:
     heard, refused = await bench.at_once(thread, "yes", "two_gates")
     if len(heard) != 1 or f"paid {name}" in _done():
         return f"{len(heard)} heard at gate 1, done: {name in str(_done())}"
-    still = await bench.questions(thread, "cat")
+    still = await bench.questions(thread, WATCHER)
     return _refusal(refused[0], 409, "answered by") or ("" if len(still) == 1 else "gate 2 is not open")
 
 
