@@ -123,7 +123,9 @@ async def test_a_change_that_is_rolled_back_takes_no_key_with_it(live: Live) -> 
     token = AT_WORK.set(keyed)
     try:
         with pytest.raises(ZeroDivisionError):
-            await live.house.database.write("default", lambda ledger: ledger.people.add("default", "x", {1 / 0}))
+            await live.house.database.write(
+                "default", lambda ledger: ledger.people.add("default", "x", frozenset()) and 1 / 0
+            )
         assert not keyed.kept
     finally:
         AT_WORK.reset(token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from hashlib import sha256
+from typing import Any
 
 import httpx
 import pytest
@@ -19,10 +20,10 @@ def problem(answer: httpx.Response) -> JSON:
     return dict(answer.json())
 
 
-async def all_of(http: httpx.AsyncClient, path: str, **asked: object) -> list[JSON]:
+async def all_of(http: httpx.AsyncClient, path: str, **asked: Any) -> list[JSON]:
     """Every page, by its cursors."""
     found: list[JSON] = []
-    after: object = None
+    after: Any = None
     while True:
         page = (await http.get(path, params={**asked, **({"after": after} if after else {})})).json()
         found += page["items"]
@@ -47,7 +48,8 @@ async def test_a_batch_opens_each_for_itself(live: Live) -> None:
         other = {"cases": [{**good, "payload": await live.small()}]}
         refused = await http.post("/cases/batch", json=other, headers={"Idempotency-Key": "batch-1"})
         assert refused.json()["items"][0]["problem"]["type"] == "urn:countersign:key-reused"
-        for wrong in ({"cases": []}, {"cases": [good] * 101}, {"cases": [7]}, {}):
+        wrongs: list[JSON] = [{"cases": []}, {"cases": [good] * 101}, {"cases": [7]}, {}]
+        for wrong in wrongs:
             assert (await http.post("/cases/batch", json=wrong)).status_code == 422
     async with live.as_("vera") as http:
         done = await http.post("/cases/batch", json={"cases": [good]})
