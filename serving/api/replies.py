@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Any
 
+from core.errors import CountersignError
 from core.people import Person
 from engine.thread_log import END, Event, encoded
 from ledger.thread_tables import ThreadRunRow
@@ -78,7 +80,8 @@ async def _result(house: House, person: Person, run: ThreadRunRow, end: Event | 
 
 def _gone(house: House, person: Person, run: ThreadRunRow) -> Gone:
     async def gone() -> None:
-        await house.runs.cancel(person, run.thread_id, run.id, "interrupt")
+        with suppress(CountersignError):  # nobody is there to be told; who may not call it off leaves it running
+            await house.runs.cancel(person, run.thread_id, run.id, "interrupt")
 
     return gone
 
