@@ -35,6 +35,9 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # what a reader who takes nothing was sent does not hold its socket for ever
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _TAKES_NOTHING_MS)
     try:
         sock.bind((host, port))
         sock.listen(512)
@@ -48,6 +51,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         yield sock
 
 
+_TAKES_NOTHING_MS = 120_000
 _KEEP_ALIVE_S = 75
 """An idle connection lives longer here than with clients (httpx: 5 s), or a request could meet one that closes."""
 
