@@ -36,7 +36,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # what a reader who takes nothing was sent does not hold its socket for ever
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # a reader who takes nothing does not hold its socket for ever
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _TAKES_NOTHING_MS)
     try:
         sock.bind((host, port))
