@@ -91,20 +91,26 @@ class Retention:
         rows = self._locked([case_id], col(CaseRow.erased_at).is_(None), col(CaseRow.status).in_(FINISHED))
         if not rows:
             return None
+        events = [
+            (event, _digest_of(event.payload))
+            for event in self._session.exec(select(InboxRow).where(col(InboxRow.case_id) == case_id))
+        ]
+        keys: Keys | None = self._session.info.get("keys")
+        destroyed = {"key": int(keys.destroy(self._session, case_id))} if keys is not None else {}
+        # After the key: what is written from here on is the house's, and stays readable.
         rows[0].payload, rows[0].erased_at, rows[0].pruned_at = {}, self._now, self._now
         self._session.add(rows[0])
-        for event in self._session.exec(select(InboxRow).where(col(InboxRow.case_id) == case_id)):
-            event.payload = _digest_of(event.payload)
+        for event, digest in events:
+            event.payload = digest
             self._session.add(event)
         self._empty_threads(case_id)
-        keys: Keys | None = self._session.info.get("keys")
         published = (col(OutboxRow.case_id) == case_id, col(OutboxRow.published_at).is_not(None), _NOT_THE_LAST)
         return {
             "trace": self._delete(TraceRow, col(TraceRow.case_id) == case_id),
             "outbox": self._delete(OutboxRow, *published),
             "arrival": self._delete(ArrivalRow, col(ArrivalRow.case_id) == case_id),
             "source": self._delete(SourceRow, col(SourceRow.case_id) == case_id),
-            **({"key": int(keys.destroy(self._session, case_id))} if keys is not None else {}),
+            **destroyed,
         }
 
     def _empty_threads(self, case_id: str) -> None:

@@ -19,6 +19,7 @@ from ledger.migrate import EMPTY, HEAD, migrate_server
 from ledger.server import driver_url, server_database
 from ledger.tables import SYSTEM
 from tests.support.servers import POSTGRES, answers, fresh_database
+from tests.support.till import RING
 
 pytestmark = pytest.mark.skipif(not answers(POSTGRES), reason="no PostgreSQL server answers")
 
@@ -30,6 +31,7 @@ def url(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     with fresh_database() as url:
         monkeypatch.setenv("COUNTERSIGN_DATABASE__URL", url)
         monkeypatch.setenv("COUNTERSIGN_DATA", str(tmp_path / "data"))
+        monkeypatch.setenv("COUNTERSIGN_KEYS__RING", RING)
         yield url
 
 

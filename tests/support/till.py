@@ -50,7 +50,7 @@ PEOPLE = {
 
 
 RING = "dGhlc2UgYXJlIDMyIGJ5dGVzLCBvbmx5IGEgdGVzdCE="
-"""The master key of all processes over one server; a folder makes its own."""
+"""The master key of processes with folders of their own over one server."""
 
 
 def person(name: str) -> Person:
@@ -293,7 +293,7 @@ async def open_till(
         desk=desk or DeskSettings(),
         database=DatabaseSettings(url=SecretStr(server)),
         mcp=mcp or McpSettings(),
-        keys=KeySettings(encrypt=sealed, ring=SecretStr(RING if server and sealed else "")),
+        keys=KeySettings(encrypt=sealed),
     )
     async with open_house(
         settings, bell=bell, clock=clock, kinds={"till": kind}, model=model, ledger_on=ledger_on
