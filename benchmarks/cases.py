@@ -63,6 +63,14 @@ class _Unasked:
         return _SEEN
 
 
+async def _nothing_new(*_asked: object) -> list[Any]:
+    return []
+
+
+async def _all_heard(*_asked: object) -> bool:
+    return True
+
+
 _SEEN = Allow(reason="nobody asks", book=BookRef(policy="none", version="", digest=""))
 
 
@@ -118,8 +126,9 @@ class Course:
         belt = Toolbelt(KIND.tools(Outside(shop, NoScorer(), SystemClock(), folder)))
         settings = Settings(data=folder)
         agent = ModelAgent(KIND.role.name, EmbeddedPlanner(procedure=KIND.procedure), KIND.role, belt.specs())
-        # Of the house's services the bare graph's nodes ask one: whether the model may see the case.
-        services = cast(Services, SimpleNamespace(gate=SimpleNamespace(models=_Unasked())))
+        # Of the house's services the bare graph's nodes ask two: may the model see the case, and has anybody written?
+        gate = SimpleNamespace(models=_Unasked())
+        services = cast(Services, SimpleNamespace(gate=gate, hear=_nothing_new, heard=_all_heard))
         model = model_in_use(settings.model)
         context = Context(
             agent, belt.specs(), services, settings.budget, KIND.handover, {}, model=model, payload=KIND.payload
