@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -132,25 +132,6 @@ class CostView(Wire):
     unit: str
 
 
-class VoteView(Wire):
-    person: str
-    choice: str
-    reason_code: str
-    note: str
-    at: datetime
-
-
-class PassedOn(Wire):
-    """A question that somebody gave to others, and their words."""
-
-    person: str
-    from_group: str
-    to_group: str
-    note: str
-    at: datetime
-    taken_back: bool = False
-
-
 class ApprovalSummary(Wire):
     id: str
     case_id: str
@@ -176,39 +157,6 @@ class ApprovalSummary(Wire):
     undo_until: datetime | None = None
     """Until then whoever decided may take it back, and nothing follows from it."""
     version: int
-
-
-class FactView(Wire):
-    path: str
-    value: JSON
-    source: str
-    at: datetime
-    witnessed: bool
-
-
-class ApprovalDetail(Wire):
-    approval: ApprovalSummary
-    seen: str
-    """Digest of what is shown here; a decision sends it back."""
-    args: dict[str, JSON]
-    args_schema: dict[str, Any]
-    effect: str
-    matches: list[RuleMatch]
-    book: dict[str, str]
-    policy_since: str
-    """The version that has come into force since this was asked; empty if it is the same one."""
-    facts: list[FactView]
-    evidence_for: list[str]
-    evidence_against: list[str]
-    votes: list[VoteView]
-    passed_on: list[PassedOn] = []
-    reason_codes: dict[str, str] = {}
-    """Why it may be rejected: each code with its words."""
-    trace: list[TraceEntry] = []
-    """What happened in its case last, the oldest first."""
-    case: CaseSummary
-    payload: dict[str, JSON]
-    plan: list[PlanView]
 
 
 class CaseDetail(Wire):
@@ -273,34 +221,6 @@ class Fork(Wire):
 
     checkpoint: str = Field(default="", max_length=64)
     """The step to begin at; where the case last had something left to do, if empty."""
-
-
-class Decide(Wire):
-    """What a person decides about an approval."""
-
-    choice: Literal["approve", "reject", "edit", "respond", "escalate"]
-    seen: str = Field(max_length=64)
-    """The digest of what was shown, from the approval."""
-    reason_code: str = Field(default="", max_length=64)
-    """Why it is rejected, one of the kind's codes."""
-    note: str = Field(default="", max_length=4000)
-    """A response or an escalation has to say something."""
-    args: dict[str, JSON] | None = None
-    """The whole arguments after an edit, as `args_schema` has them."""
-    to: str = Field(default="", max_length=100)
-    """The group that it is passed on to; the next one of policy's chain, if empty."""
-    claim: str = Field(default="", max_length=40)
-    """The token of one's claim: where others had it since, nothing is decided."""
-    dwell_s: int = Field(default=0, ge=0, le=24 * 3600)
-
-
-class DecidedView(Wire):
-    """What came of a vote. After an edit that others must approve, `approval` is the new one."""
-
-    approval: str
-    status: str
-    action: str
-    waiting_for: list[str] = []
 
 
 class TraceEntry(Wire):
@@ -403,78 +323,3 @@ class BatchDone(Wire):
 
     items: list[BatchItem]
     refused: int
-
-
-class AuditEntry(Wire):
-    """One link of the audit chain."""
-
-    seq: int
-    at: str
-    """As it was hashed."""
-    type: str
-    case_id: str
-    body: JSON
-    text: str
-    """The body as it was hashed."""
-    prev: str
-    hash: str
-
-
-class AuditVerdict(Wire):
-    """Whether the chain holds, as far as it was gone through."""
-
-    workspace: str
-    entries: int
-    """How many hold, from the first."""
-    holds: bool
-    broken_at: int | None
-    why: str
-
-
-class KpiWhy(Wire):
-    rule: str
-    reason: str
-    cases: int
-
-
-class KpiWaiting(Wire):
-    """Cases that wait for the same people."""
-
-    groups: str
-    cases: int
-    due_at: datetime
-    why: list[KpiWhy]
-
-
-class KpiCost(Wire):
-    component: str
-    closed: Money
-    unfinished: Money
-
-
-class KpiSpread(Wire):
-    """Durations in seconds, each one that was measured; zero where there is none."""
-
-    p50: float
-    p95: float
-    most: float
-
-
-class Kpis(Wire):
-    """Key figures of the cases that were opened in a window."""
-
-    since: datetime | None
-    until: datetime | None
-    at: datetime
-    """When they were taken."""
-    cases: int
-    by_status: dict[str, int]
-    outcomes: dict[str, int]
-    unattended: dict[str, int]
-    """Outcomes of cases in which no person decided anything."""
-    waiting: list[KpiWaiting]
-    costs: list[KpiCost]
-    cycle: KpiSpread
-    """From request to closed."""
-    queued: KpiSpread
-    """From request to the first plan."""

@@ -3,17 +3,99 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from core.actions import JSON
 from core.states import ReviewStatus
-from core.wire import ApprovalSummary, DecidedView, Moment, Problem, Wire
+from core.verdicts import RuleMatch
+from core.wire import ApprovalSummary, CaseSummary, Moment, PlanView, Problem, TraceEntry, Wire
 
 BATCH_LIMIT = 100
 GREATEST = 2**53 - 1
 
 Sort = Literal["due", "-due", "opened", "-opened", "amount", "-amount"]
+
+
+class VoteView(Wire):
+    person: str
+    choice: str
+    reason_code: str
+    note: str
+    at: datetime
+
+
+class PassedOn(Wire):
+    """A question that somebody gave to others, and their words."""
+
+    person: str
+    from_group: str
+    to_group: str
+    note: str
+    at: datetime
+    taken_back: bool = False
+
+
+class FactView(Wire):
+    path: str
+    value: JSON
+    source: str
+    at: datetime
+    witnessed: bool
+
+
+class ApprovalDetail(Wire):
+    approval: ApprovalSummary
+    seen: str
+    """Digest of what is shown here; a decision sends it back."""
+    args: dict[str, JSON]
+    args_schema: dict[str, Any]
+    effect: str
+    matches: list[RuleMatch]
+    book: dict[str, str]
+    policy_since: str
+    """The version that has come into force since this was asked; empty if it is the same one."""
+    facts: list[FactView]
+    evidence_for: list[str]
+    evidence_against: list[str]
+    votes: list[VoteView]
+    passed_on: list[PassedOn] = Field(default=[])
+    reason_codes: dict[str, str] = Field(default={})
+    """Why it may be rejected: each code with its words."""
+    trace: list[TraceEntry] = Field(default=[])
+    """What happened in its case last, the oldest first."""
+    case: CaseSummary
+    payload: dict[str, JSON]
+    plan: list[PlanView]
+
+
+class Decide(Wire):
+    """What a person decides about an approval."""
+
+    choice: Literal["approve", "reject", "edit", "respond", "escalate"]
+    seen: str = Field(max_length=64)
+    """The digest of what was shown, from the approval."""
+    reason_code: str = Field(default="", max_length=64)
+    """Why it is rejected, one of the kind's codes."""
+    note: str = Field(default="", max_length=4000)
+    """A response or an escalation has to say something."""
+    args: dict[str, JSON] | None = None
+    """The whole arguments after an edit, as `args_schema` has them."""
+    to: str = Field(default="", max_length=100)
+    """The group that it is passed on to; the next one of policy's chain, if empty."""
+    claim: str = Field(default="", max_length=40)
+    """The token of one's claim: where others had it since, nothing is decided."""
+    dwell_s: int = Field(default=0, ge=0, le=24 * 3600)
+
+
+class DecidedView(Wire):
+    """What came of a vote. After an edit that others must approve, `approval` is the new one."""
+
+    approval: str
+    status: str
+    action: str
+    waiting_for: list[str] = Field(default=[])
 
 
 class QueueFilter(Wire):

@@ -8,7 +8,7 @@ from typing import Literal
 
 from core.actions import JSON
 from core.ids import new_id
-from core.wire import ApprovalDetail, Decide
+from core.wire_approvals import ApprovalDetail, Decide
 
 Choice = Literal["approve", "reject", "edit"]
 

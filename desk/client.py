@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from core.errors import CountersignError, OutcomeUnknown, ProviderUnavailable, SetupError
 from core.problems import error_of
-from core.wire import ApprovalDetail, ApprovalSummary, DecidedView, Me, Page, Status, TraceEntry
-from core.wire_approvals import ApprovalPage, Claimed
+from core.wire import ApprovalSummary, Me, Page, Status, TraceEntry
+from core.wire_approvals import ApprovalDetail, ApprovalPage, Claimed, DecidedView
 from desk.ballots import Ballot
 from desk.connection import Connection
 from desk.sse import messages

@@ -12,7 +12,8 @@ import click
 
 from core.console import echo_json
 from core.errors import Forbidden, InvalidInput, SetupError
-from core.wire import REASON_CODES, ApprovalDetail
+from core.wire import REASON_CODES
+from core.wire_approvals import ApprovalDetail
 
 if TYPE_CHECKING:
     from desk.ballots import Ballot, Choice

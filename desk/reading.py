@@ -13,7 +13,8 @@ from core.actions import JSON
 from core.errors import InvalidInput
 from core.money import Money
 from core.verdicts import RuleMatch
-from core.wire import ApprovalDetail, ApprovalSummary, FactView, TraceEntry
+from core.wire import ApprovalSummary, TraceEntry
+from core.wire_approvals import ApprovalDetail, FactView
 
 SOON_S = 300
 """From here on the clock is shown as urgent, in seconds."""

@@ -14,7 +14,8 @@ from textual.widgets import Input, Static
 
 from core.errors import CountersignError, InvalidInput
 from core.people import Permission
-from core.wire import ApprovalDetail, ApprovalSummary, TraceEntry
+from core.wire import ApprovalSummary, TraceEntry
+from core.wire_approvals import ApprovalDetail
 from desk import filter as filters
 from desk import reading
 from desk.feed import Link

@@ -15,7 +15,7 @@ from textual.widgets import Input, Select, Static
 
 from core.actions import JSON
 from core.errors import InvalidInput
-from core.wire import ApprovalDetail
+from core.wire_approvals import ApprovalDetail
 from desk import forms
 from desk.forms import Change, Field
 from desk.reading import headline

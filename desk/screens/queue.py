@@ -10,7 +10,8 @@ from textual import events, work
 
 from core.actions import JSON
 from core.errors import CountersignError
-from core.wire import ApprovalDetail, ApprovalSummary
+from core.wire import ApprovalSummary
+from core.wire_approvals import ApprovalDetail
 from desk import forms
 from desk.ballots import Ballot, ballot
 from desk.feed import Link

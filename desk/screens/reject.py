@@ -12,7 +12,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from core.wire import REASON_CODES, ApprovalDetail
+from core.wire import REASON_CODES
+from core.wire_approvals import ApprovalDetail
 from desk.reading import headline
 
 CODES = tuple(REASON_CODES)

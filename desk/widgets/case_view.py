@@ -11,7 +11,8 @@ from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
-from core.wire import ApprovalDetail, ApprovalSummary, TraceEntry
+from core.wire import ApprovalSummary, TraceEntry
+from core.wire_approvals import ApprovalDetail
 from desk import reading
 from desk.reading import Section, Tone, Urgency, countdown, holder
 from desk.store import Settled

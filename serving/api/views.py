@@ -8,20 +8,8 @@ from typing import Any
 from core.actions import Effect, ToolSpec
 from core.money import Money
 from core.verdicts import Fact, RuleMatch
-from core.wire import (
-    REASON_CODES,
-    ActionView,
-    ApprovalDetail,
-    ApprovalSummary,
-    CaseDetail,
-    CaseSummary,
-    CostView,
-    FactView,
-    PassedOn,
-    PlanView,
-    TraceEntry,
-    VoteView,
-)
+from core.wire import REASON_CODES, ActionView, ApprovalSummary, CaseDetail, CaseSummary, CostView, PlanView, TraceEntry
+from core.wire_approvals import ApprovalDetail, FactView, PassedOn, VoteView
 from engine.undo_window import waits
 from ledger.database import Ledger
 from ledger.tables import ActionRow, CaseRow, ReviewRow, TraceRow

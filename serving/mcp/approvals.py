@@ -8,9 +8,9 @@ from pydantic import Field
 
 from core.actions import Effect
 from core.people import Permission, Person, require
-from core.wire import ApprovalDetail, ApprovalSummary, DecidedView
-from core.wire import Decide as DecideBody
-from core.wire_approvals import ApprovalPage, Claimed, QueueAsked
+from core.wire import ApprovalSummary
+from core.wire_approvals import ApprovalDetail, ApprovalPage, Claimed, DecidedView, QueueAsked
+from core.wire_approvals import Decide as DecideBody
 from serving.api.routes import approvals as routes
 from serving.api.views import approval_detail
 from serving.house import House

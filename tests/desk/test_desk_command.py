@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from core.errors import AlreadyDecided, Forbidden, InvalidInput, SetupError, StaleState
-from core.wire import VoteView
+from core.wire_approvals import VoteView
 from desk.command import desk
 from tests.support.desk_server import TOKEN, DeskServer, serving
 

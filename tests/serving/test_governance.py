@@ -20,7 +20,7 @@ from core.errors import Forbidden, InvalidInput
 from core.people import HOME, Person
 from core.settings import EngineSettings, Settings
 from core.verdicts import Deny
-from core.wire import ApprovalDetail
+from core.wire_approvals import ApprovalDetail
 from engine.decisions import Choice, Decision
 from graphs.governance.kind import KIND as GOVERNANCE
 from ledger.database import Ledger

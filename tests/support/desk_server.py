@@ -19,19 +19,8 @@ from core.errors import AlreadyDecided, CountersignError, Forbidden, LeaseLost, 
 from core.ids import digest
 from core.money import Money
 from core.verdicts import RuleMatch
-from core.wire import (
-    ApprovalDetail,
-    ApprovalSummary,
-    CaseSummary,
-    DecidedView,
-    FactView,
-    Me,
-    Page,
-    PlanView,
-    Status,
-    TraceEntry,
-)
-from core.wire_approvals import Claimed
+from core.wire import ApprovalSummary, CaseSummary, Me, Page, PlanView, Status, TraceEntry
+from core.wire_approvals import ApprovalDetail, Claimed, DecidedView, FactView
 
 TOKEN = "desk-test-token"
 START = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)

@@ -8,15 +8,18 @@ from fastapi import APIRouter, Path, Query, Response
 
 from core.errors import CountersignError, InvalidInput, NotFound
 from core.people import Permission, Person, require
-from core.wire import ApprovalDetail, ApprovalSummary, Decide, DecidedView, Problem
+from core.wire import ApprovalSummary, Problem
 from core.wire_approvals import (
     ApprovalBatch,
     ApprovalBatchDone,
     ApprovalBatchItem,
+    ApprovalDetail,
     ApprovalPage,
     BatchOne,
     ClaimAgain,
     Claimed,
+    Decide,
+    DecidedView,
     QueueAsked,
     QueueFilter,
     ReasonCodes,

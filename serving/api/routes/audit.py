@@ -8,7 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from core.people import Permission, require
-from core.wire import AuditEntry, AuditVerdict, Page
+from core.wire import Page
+from core.wire_accounts import AuditEntry, AuditVerdict
 from ledger.database import Ledger
 from serving.api.deps import Caller, Rooms
 from serving.api.pages import After, Limit, following

@@ -8,7 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from core.errors import InvalidInput
-from core.wire import Kpis, Moment
+from core.wire import Moment
+from core.wire_accounts import Kpis
 from ledger.database import Ledger
 from ledger.kpis import figures
 from serving.api.deps import Reader, Rooms
