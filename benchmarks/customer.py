@@ -61,7 +61,7 @@ async def _customers(folder: Path, many: int) -> tuple[list[float], list[tuple[s
         with listening("127.0.0.1", 0) as sock:
             async with serving(house, sock) as url:
                 headers = {"Authorization": f"Bearer {token}", "Prefer": "wait=30"}
-                async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as http:
+                async with httpx.AsyncClient(base_url=url, headers=headers, timeout=300) as http:
                     payloads = [payload for _, payload in rehearsal.requests]
                     for payload in payloads[:3]:
                         await _asked(http, payload)
