@@ -98,9 +98,7 @@ def _ask(call: PlannedCall, spent: Spent, notes: list[dict[str, Any]]) -> Comman
     return Command(goto="gate", update={"calls": [call], "outcomes": None, "notes": notes, "spent": spent})
 
 
-def _hand_over(
-    why: str, spent: Spent, notes: list[dict[str, Any]], context: Context
-) -> Command[Any]:
+def _hand_over(why: str, spent: Spent, notes: list[dict[str, Any]], context: Context) -> Command[Any]:
     """The house itself puts the case before a person, through the gate like any other call."""
     tool, args = context.handover(why[:500])
     asked = PlannedCall(call_id=f"house_{spent['turns']}", tool=tool, args=args, step_key=f"{spent['turns']}.0")
@@ -114,9 +112,7 @@ async def finish(state: CaseState, runtime: Runtime[Context]) -> dict[str, Any]:
     return {"messages": [RemoveMessage(id=str(message.id)) for message in state["messages"]], "calls": []}
 
 
-def _end(
-    outcome: str, summary: str, notes: list[dict[str, Any]], said: list[AIMessage] | None = None
-) -> Command[Any]:
+def _end(outcome: str, summary: str, notes: list[dict[str, Any]], said: list[AIMessage] | None = None) -> Command[Any]:
     ending = {"outcome": outcome, "summary": summary}
     return Command(goto="finish", update={"messages": said or [], "ending": ending, "notes": notes})
 
