@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from core.sealing import Erased
+from core.errors import Erased
 
 _PLACE = "attachment"
 

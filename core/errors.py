@@ -17,11 +17,14 @@
     │   ├── AlreadyDecided          names who decided
     │   ├── KeyReused               an idempotency key came back with other parameters
     │   ├── KeyInUse                a request with this idempotency key is not answered yet
+    │   ├── Tampered                what is stored is not what was sealed
+    │   ├── Erased                  it was erased, and nobody can read it any more
     │   └── PreconditionFailed 412  `If-Match` names what is no longer so
     ├── Busy 429                    `retry_after` seconds
     ├── SignInUnavailable 503       whoever people sign in with can't be asked for its keys
     ├── DatabaseUnavailable 503     the records can't be reached or written; `committed`: no, unknown
     ├── SetupError                  settings, data folder, port: told to the operator, exit 2
+    │   ├── KeyMissing              what is stored was sealed under a key that is not here
     │   └── NotAllowed              this login of the database may not do that
     ├── ProviderError 502           a system outside answered with a failure
     │   ├── ProviderRefused         it said no: nothing happened there, asking again won't help
@@ -157,6 +160,14 @@ class PreconditionFailed(Conflict):
     title = "It has changed meanwhile"
 
 
+class Tampered(Conflict):
+    title = "Stored data was changed"
+
+
+class Erased(Conflict):
+    title = "Erased"
+
+
 class Busy(CountersignError):
     status = 429
     title = "Too busy"
@@ -187,6 +198,10 @@ class DatabaseUnavailable(CountersignError):
 
 class SetupError(CountersignError):
     title = "Set-up"
+
+
+class KeyMissing(SetupError):
+    title = "A key is missing"
 
 
 class NotAllowed(SetupError):

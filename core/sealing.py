@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from core.errors import Conflict, SetupError
+from core.errors import KeyMissing, SetupError, Tampered
 
 FORM = "sealed:1:"
 """How a sealed text begins: version 1, then the id of its key and the ciphertext in base64."""
@@ -27,18 +27,6 @@ ERASED = "(erased)"
 KEY_BYTES = 32
 _NONCE = 12
 _BYTES_FORM = b"\x00S1"
-
-
-class Tampered(Conflict):
-    title = "Stored data was changed"
-
-
-class Erased(Conflict):
-    title = "Erased"
-
-
-class KeyMissing(SetupError):
-    title = "A key is missing"
 
 
 @dataclass(frozen=True)

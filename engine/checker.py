@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from pydantic import BaseModel, ValidationError
 
 from core.actions import Egress, ProposedAction
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, Erased, NotFound
 from core.ids import digest
 from core.ports import LoggedCall, ProviderLog, Tools
-from core.sealing import Erased
 from core.states import FINISHED, CaseStatus, ReviewStatus, RunStatus
 from core.verdicts import Review
 from engine.outcomes import cost_key, costs_of

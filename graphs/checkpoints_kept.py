@@ -23,7 +23,7 @@ from langchain_core.messages import (
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command, Interrupt, Send
 
-from core.sealing import Tampered
+from core.errors import Erased
 from engine import fence
 
 _OF_CASES = (AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage, Command, Interrupt, Send)
@@ -80,6 +80,6 @@ class Kept(JsonPlusSerializer):
         if self.sealer is not None:
             found = self.sealer.unseal(content, _PLACE)
             if found is None:
-                raise Tampered("This checkpoint was erased.", hint="The case's data was erased: open a new case.")
+                raise Erased("This checkpoint was erased.", hint="The case's data was erased: open a new case.")
             content = found
         return super().loads_typed((form, content))

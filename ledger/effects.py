@@ -10,10 +10,10 @@ from sqlalchemy import CursorResult, bindparam, text, update
 from sqlmodel import Session, col, select
 
 from core.actions import Effect, ProposedAction
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, Erased, NotFound
 from core.personal import texts
 from core.ports import Count
-from core.sealing import ERASED, Erased
+from core.sealing import ERASED
 from core.states import RunStatus
 from core.verdicts import Verdict
 from ledger.columns import UtcTime

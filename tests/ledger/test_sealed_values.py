@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import text
 
 from core.clock import FakeClock
+from core.errors import KeyMissing, Tampered
 from core.people import HOME
 from core.personal import is_clear
-from core.sealing import DataKey, KeyMissing, MasterRing, Tampered, new_master_key, owner_of
+from core.sealing import DataKey, MasterRing, new_master_key, owner_of
 from ledger.database import Database, Ledger, sqlite_database
 from ledger.migrate import migrate
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from core import key_file
-from core.errors import SetupError
+from core.errors import KeyMissing, SetupError
 from core.key_settings import KeySettings
 from core.people import HOME
-from core.sealing import KeyMissing, MasterRing
+from core.sealing import MasterRing
 from core.settings import Settings
 from ledger.database import Ledger, sqlite_database
 from serving.storage import open_storage

@@ -11,7 +11,8 @@ import pytest
 
 from core.actions import JSON
 from core.clock import FakeClock
-from core.sealing import KeyMissing, MasterRing, new_master_key
+from core.errors import KeyMissing
+from core.sealing import MasterRing, new_master_key
 from tools.fulfillment.ports import Dialect, Records
 from tools.fulfillment.shop import EmbeddedShop
 
