@@ -34,6 +34,7 @@ STATUS: dict[str, int] = {
     "MethodNotAllowed": 405,
     "PreconditionFailed": 412,
     "WrongHost": 421,
+    "NotServed": 501,
     "SignInUnavailable": 503,
     "SetupError": 500,
     "ProviderError": 502,
