@@ -43,7 +43,8 @@ async def _played(given: argparse.Namespace, server: str) -> list[Result]:
             for row in ROWS:
                 trials = given.trials if row.of_all else min(given.trials, _FEW)
                 results.append(await play(found, row, trials, given.at_once))
-                print(f"{row.name}: {trials} in {results[-1].seconds:.0f} s", file=sys.stderr)
+                told = f"{trials} in {results[-1].seconds:.0f} s, wrong: {len(results[-1].wrong)}"
+                print(f"{row.name}: {told}", file=sys.stderr)
     return [*results, Result(KILLED, 0)]
 
 
