@@ -62,6 +62,19 @@ _CALLED: Prepared[str] = Prepared(
         col(CaseRow.id).in_(select(InboxRow.case_id).where(col(InboxRow.processed_at).is_(None))), _listens()
     )
 )
+_MOVES: Prepared[str] = Prepared(
+    select(CaseRow.id)
+    .where(CaseRow.id == bindparam("id"))
+    .where(
+        col(CaseRow.status).in_([CaseStatus.OPEN, CaseStatus.RUNNING])
+        | (
+            select(InboxRow.id)
+            .where(InboxRow.case_id == bindparam("id"), col(InboxRow.processed_at).is_(None))
+            .exists()
+            & _listens()
+        )
+    )
+)
 
 
 class Cases:
@@ -236,6 +249,10 @@ class Cases:
         told = exists().where(of_case, col(OutboxRow.type) == "case.closed")
         found = select(CaseRow.id).where(col(CaseRow.status).in_(done), ~col(CaseRow.simulated), kept, ~told)
         return list(self._session.exec(found.order_by(col(CaseRow.id))))
+
+    def moves(self, case_id: str) -> bool:
+        """Whether a segment works on this case, or will soon."""
+        return _MOVES.first(self._session, id=case_id) is not None
 
     def moving(self) -> set[str]:
         """Cases that a segment works on, or will soon."""

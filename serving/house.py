@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -39,6 +39,7 @@ from engine.reviews import ReviewDesk
 from engine.segments import Segments
 from engine.served import Served
 from engine.services import Services
+from engine.settled import settled
 from engine.stream import Stream, share
 from engine.sweeper import Sweeper
 from engine.thread_runs import ThreadRuns
@@ -80,11 +81,6 @@ Role = Literal["all", "api", "worker"]
 
 _FOR_SEGMENTS = 0.6
 """Of the time that a process has for its end, what segments have for theirs; then they are handed over."""
-
-_SETTLE_S = 0.1
-"""Between two looks at whether cases have settled, while there is news all the time."""
-_NEWS_S = 1.0
-"""How long to wait for news before looking anyway."""
 
 
 @dataclass(frozen=True)
@@ -160,13 +156,7 @@ class House:
 
     async def settled(self, workspace: str, case_ids: set[str]) -> None:
         """Waits until none of these cases has a segment before it: each is closed, or waits for somebody."""
-        while True:
-            ticket = self.stream.ticket()
-            if not case_ids & await self.database.read(workspace, lambda ledger: ledger.cases.moving()):
-                return
-            with suppress(TimeoutError):  # another process may have done it, and its news is late
-                await asyncio.wait_for(ticket.wait(), _NEWS_S)
-            await asyncio.sleep(_SETTLE_S)
+        await settled(self.database, self.stream, workspace, case_ids)
 
 
 @asynccontextmanager
