@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 from langgraph.types import Interrupt, StreamMode
@@ -106,6 +106,7 @@ class Telling:
             await self._emit("messages/complete" + ending, [message.model_dump()])
             return
         before = self._messages.get(name)
-        whole = message if before is None else cast("BaseMessageChunk", before + message)
+        added = message if before is None else before + message
+        whole = added if isinstance(added, BaseMessageChunk) else message
         self._messages[name] = whole
         await self._emit("messages/partial" + ending, [message_chunk_to_message(whole).model_dump()])
