@@ -52,17 +52,37 @@ def missing(asked: Sequence[ReviewerSet], voters: dict[str, frozenset[str]]) -> 
 def barred(ledger: Ledger, action: ProposedAction) -> dict[str, str]:
     """Who has no vote on this action whatever their roles, and why not: whoever is a party to it.
 
-    Whose id is an argument is named by it. The house's own questions may be answered by who opened the case.
+    Whose id is an argument is named by it; who holds a token of an account is behind what it did. The house's own
+    questions may be answered by who opened the case, or wrote in it as its customer.
     """
     parties = dict.fromkeys(named(action), "It is about you: somebody else has to approve it.")
     if action.tool not in incidents.QUESTIONS:
         opener = ledger.cases.get(action.case_id).opened_by
-        parties |= dict.fromkeys(
-            ledger.people.keepers(action.workspace, opener), f"You hold a token of {opener}, who opened this case."
-        )
+        for writer in _spoke(ledger, action):
+            parties |= _through(ledger, action, writer, "wrote as its customer")
+            parties[writer] = "You wrote as the customer of this case: somebody else has to decide."
+        parties |= _through(ledger, action, opener, "opened this case")
         parties[opener] = "You opened this case: somebody else has to decide."
+    parties |= _through(ledger, action, action.proposer, "proposed this action")
     parties |= dict.fromkeys(ledger.desk_work.passed_on_by(action.id), "You passed it on: others decide.")
     return parties | {action.proposer: "You proposed this action: somebody else has to approve it."}
+
+
+def _through(ledger: Ledger, action: ProposedAction, account: str, what: str) -> dict[str, str]:
+    """Who was given a token of an account, and so may be behind what it did."""
+    keepers = ledger.people.keepers(action.workspace, account)
+    return dict.fromkeys(keepers, f"You hold a token of {account}, who {what}.")
+
+
+def _spoke(ledger: Ledger, action: ProposedAction) -> frozenset[str]:
+    """Who wrote as the customer before it ran: what they say later does not undo a vote that counted."""
+    said = ledger.cases.said(action.case_id)
+    run = ledger.effects.run(action.id) if said else None
+    return frozenset(
+        str(each.payload["by"])
+        for each in said
+        if each.payload.get("by") and (run is None or each.received_at <= run.started_at)
+    )
 
 
 def named(action: ProposedAction) -> frozenset[str]:

@@ -25,7 +25,8 @@ def install(connection: Connection) -> None:
     """Puts the guard on runs and reviews. It is not there yet.
 
     Before version 0004 a run took nothing back, and no case was a copy; before version 0007 nobody passed a question
-    on or took back what was decided. What the guard says fits the columns.
+    on or took back what was decided, and who holds tokens of whom is asked from there on. What the guard says fits the
+    columns.
     """
     takes_back, desk_work = _has(connection, "run", "compensates"), _has(connection, "review", "undo_until")
     if connection.dialect.name == "sqlite":

@@ -96,6 +96,12 @@ _PASSED_ON = """AND NOT EXISTS (SELECT 1 FROM escalation AS e
             WHERE e.action_id = NEW.action_id AND e.person = v.person AND e.undone_at IS NULL)"""
 """Nobody who gave the question to others."""
 
+_KEEPS = """
+        AND NOT EXISTS (SELECT 1 FROM person AS o CROSS JOIN json_array_elements_text(o.keepers) AS k(name)
+            WHERE o.workspace = asked.workspace AND o.id IN (proposed.proposer, concerned.opened_by)
+            AND k.name = v.person)"""
+"""Nobody who holds a token of whoever proposed it, or opened its case."""
+
 _NOT_TAKEN_BACK = _refuse("run", "whoever approved it may still take that back", "asked.undo_until > NEW.started_at")
 
 _LET = (
@@ -154,6 +160,7 @@ _LET = (
             WHERE json_typeof(a.of) = 'string' AND a.of #>> '{}' = v.person)
         """
     + _PASSED_ON
+    + _KEEPS
     + """
     )
     SELECT
@@ -237,7 +244,7 @@ _FIRST = FUNCTIONS | {"run_guard_insert": _BEGINS + _GOES_ON + _LET, "run_guard_
 
 def _before_desk_work(body: str) -> str:
     ends = "IN ('approved', 'rejected', 'responded')\n       "
-    return body.replace(_PASSED_ON, "").replace(_NOT_TAKEN_BACK, "").replace(ends, "= 'approved'")
+    return body.replace(_PASSED_ON, "").replace(_KEEPS, "").replace(_NOT_TAKEN_BACK, "").replace(ends, "= 'approved'")
 
 
 def functions(schema: str, takes_back: bool, desk_work: bool) -> list[str]:

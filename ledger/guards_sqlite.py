@@ -21,6 +21,11 @@ _PASSED_ON = """AND NOT EXISTS (SELECT 1 FROM escalation AS e
             WHERE e.action_id = r.action_id AND e.person = v.person AND e.undone_at IS NULL)"""
 """Nobody who gave the question to others."""
 
+_KEEPS = """
+        AND NOT EXISTS (SELECT 1 FROM person AS o CROSS JOIN json_each(o.keepers) AS k
+            WHERE o.workspace = r.workspace AND o.id IN (r.proposer, r.opened_by) AND k.value = v.person)"""
+"""Nobody who holds a token of whoever proposed it, or opened its case."""
+
 VIEWS = {
     # The approval that counts for an action: the last one.
     "run_approval": """CREATE VIEW run_approval AS
@@ -55,15 +60,16 @@ VIEWS = {
         AND v.person <> r.proposer AND v.person <> r.opened_by AND p.active
         AND NOT EXISTS (SELECT 1 FROM json_each(r.args) AS a WHERE a.type = 'text' AND a.value = v.person)
         """
-    + _PASSED_ON,
+    + _PASSED_ON
+    + _KEEPS,
 }
 
 
 def views(desk_work: bool) -> list[str]:
     """Makes them. `desk_work`: whether a question can be passed on, and what was decided taken back."""
-    return [
-        each if desk_work else each.replace(_PASSED_ON, "").replace(", r.undo_until", "") for each in VIEWS.values()
-    ]
+    if desk_work:
+        return list(VIEWS.values())
+    return [each.replace(_PASSED_ON, "").replace(_KEEPS, "").replace(", r.undo_until", "") for each in VIEWS.values()]
 
 
 def _refuse(table: str, why: str, condition: str) -> str:

@@ -9,6 +9,8 @@ import pytest
 from core.errors import AlreadyDecided, CountersignError, Forbidden
 from core.people import Person
 from core.states import CaseStatus
+from engine.superseding import Words
+from ledger.database import Ledger
 from tests.support.till import PEOPLE, Till, pay, person, usd
 
 
@@ -99,6 +101,58 @@ async def test_who_is_named_by_an_edit_has_no_vote_either(till: Till) -> None:
     with pytest.raises(Forbidden, match="You proposed this action"):
         await till.approve("ann", case)
     assert await till.balance("ben") == "1000.00 USD"
+
+
+async def test_who_holds_a_token_of_the_proposer_is_no_second_pair_of_eyes(till: Till) -> None:
+    """The robot may act in any case; whoever can come as the robot may be who wanted it."""
+    robot = Person(id="robot", roles=frozenset({"service", "operator"}))
+    case = await till.run([{"tool": "people.ask", "args": {"text": "What now?"}}])
+    args = {"account_id": "acc_1", "amount": usd("100.00")}
+    told = await till.house.by_hand.propose(robot, case, "gift.pay", args)
+    (review,) = [each for each in await till.reviews(case) if each.action_id == told.action]
+
+    def keeps(ledger: Ledger) -> None:
+        ledger.people.add("default", "robot", robot.roles)
+        ledger.people.keep("default", "robot", "ann")
+
+    await till.house.database.write("default", keeps)
+    with pytest.raises(Forbidden, match="You hold a token of robot, who proposed this action"):
+        await till.vote("ann", review.id)
+    await till.vote("ben", review.id)
+    await till.settle(case)
+    assert await till.balance() == "900.00 USD"
+    assert (await till.check()).findings == []
+
+
+@pytest.mark.parametrize("writer", ["ann", "robot"])
+async def test_who_writes_as_the_customer_decides_nothing_that_comes_of_it(till: Till, writer: str) -> None:
+    """Themselves, or by an account of which they hold a token."""
+
+    def keeps(ledger: Ledger) -> None:
+        ledger.people.add("default", "robot", frozenset({"service", "operator"}))
+        ledger.people.keep("default", "robot", "ann")
+
+    await till.house.database.write("default", keeps)
+    case = await till.run([{"tool": "people.ask", "args": {"text": "What now?"}}], [pay("100.00")])
+    by = Person(id=writer, roles=frozenset({"operator", "clerk"}))
+    await till.house.intake.say(by, case, Words(key="m1", text="I want a hundred."))
+    await till.settle(case)
+    with pytest.raises(Forbidden, match="wrote as (the|its) customer"):
+        await till.approve("ann", case)
+    await till.approve("ben", case)
+    assert await till.balance() == "900.00 USD"
+    assert (await till.check()).findings == []
+
+
+async def test_words_of_a_voter_that_come_after_the_run_do_not_make_it_ungated(till: Till) -> None:
+    clerk = Person(id="ann", roles=frozenset({"operator", "clerk"}))
+    case = await till.run([pay("100.00")], [{"tool": "people.ask", "args": {"text": "Anything else?"}}])
+    await till.approve("ann", case)
+    till.clock.advance(timedelta(seconds=1))
+    await till.house.intake.say(clerk, case, Words(key="m1", text="Thank you."))
+    await till.settle(case)
+    assert await till.balance() == "900.00 USD"
+    assert (await till.check()).findings == []
 
 
 async def claims_in_vain(till: Till, who: Person, case: str, error: type[CountersignError], why: str) -> None:

@@ -56,6 +56,10 @@ def mostly(usual: Any, seldom: Any) -> st.SearchStrategy[Any]:
     return st.integers(0, 11).flatmap(lambda n: seldom if n == 7 else usual)
 
 
+KEEPERS = st.dictionaries(
+    st.sampled_from(("ops", "agent", "x")), st.sets(st.sampled_from(NAMES), max_size=1), max_size=2
+)
+"""Who holds tokens of whom."""
 ROLE_SETS = st.sets(st.sampled_from(ROLES), min_size=1).map(lambda each: " ".join(sorted(each)))
 VOTES = st.dictionaries(
     st.sampled_from(NAMES),
@@ -111,6 +115,12 @@ def test_they_let_the_same_run(
         if not vote.active:
             server.sql(
                 "UPDATE person SET active = :no WHERE workspace = :w AND id = :n", no=False, w=scene.workspace, n=name
+            )
+    for account, keepers in data.draw(mostly(st.just({}), KEEPERS), label="tokens").items():
+        scene.person(account, votes[account].now if account in votes else "")
+        for keeper in keepers:
+            scene.do(
+                lambda ledger, account=account, keeper=keeper: ledger.people.keep(scene.workspace, account, keeper)
             )
     if votes and data.draw(mostly(st.just(False), st.just(True)), label="a veto"):
         scene.person("v", "a")
