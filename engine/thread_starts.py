@@ -56,6 +56,12 @@ class Wish:
         """Whether it says something new, and does not just go on or answer."""
         return not self.resumes and (self.input is not None or bool(self.command) or bool(self.checkpoint))
 
+    @property
+    def beside(self) -> Sequence[str]:
+        """What it brings to something that another run began."""
+        brought = {"config.configurable": self.config.get("configurable"), "context": self.context}
+        return [] if self.anew else [name for name, value in brought.items() if value]
+
     def kept(self) -> dict[str, Any]:
         names = ("input", "resumes", "command", "config", "context", "modes", "subgraphs", "before", "after")
         kept = {name: getattr(self, name) for name in (*names, "durability", "checkpoint")}
@@ -119,7 +125,7 @@ def start(
     at_work = [each for each in called_off if each.ended_at is None]
     if room and not wish.after_s and not at_work and not _left(before, called_off):
         started.begins = True
-        changes, started.superseded = begin(ledger, thread.id, thread.interrupts, run, place)
+        changes, started.superseded = begin(ledger, thread, run, place)
         quick.add_run(run)
         quick.change_thread(thread_id, **own, **changes)
         return started
@@ -173,11 +179,20 @@ def _call_off(ledger: Ledger, before: Sequence[Unended], strategy: Strategy) -> 
 
 
 def call_off(ledger: Ledger, run: ThreadRunRow, action: Action) -> bool:
-    """Marks a run that is to end; one that waits ends at once. False if it has ended already."""
+    """Marks a run that is to end; one that never began ends at once. False if it has ended already.
+
+    Raises `Conflict` for one that can't be taken back.
+    """
     if run.ended_at is not None:
         return False
+    if action == "rollback" and _goes_on(run):
+        raise Conflict(
+            f"Run {run.id} goes on with what was said before it, and that can't be taken back.",
+            hint="Call it off with action (or multitask_strategy) interrupt: what was answered and done stays.",
+            present=run.status,
+        )
     run.wanted, run.updated_at = action, ledger.now
-    if run.status == "pending":
+    if run.status == "pending" and not run.attempt:
         run.status, run.ended_at = "interrupted", ledger.now
         ledger.threads.quick.log(run.id, [(ledger.threads.last_event(run.id) + 1, END, encoded({"values": None}))])
         if action == "rollback":
@@ -187,8 +202,15 @@ def call_off(ledger: Ledger, run: ThreadRunRow, action: Action) -> bool:
     return True
 
 
+def _goes_on(run: ThreadRunRow) -> bool:
+    """Whether it writes into steps that others made. Answers count, and what was done for them stays: a question that
+    came back with its answer still there would have the same done twice."""
+    anew = run.asked["input"] is not None and not run.asked["command"]
+    return bool(run.asked["resumes"]) or (run.attempt > 0 and not anew)
+
+
 def begin(
-    ledger: Ledger, thread_id: str, open_: Mapping[str, Any], run: ThreadRunRow, place: Place
+    ledger: Ledger, thread: ThreadNow, run: ThreadRunRow, place: Place
 ) -> tuple[dict[str, Any], list[str]]:
     """This process has the run from now on. What changes of the thread, and the questions that it takes the place of.
 
@@ -200,10 +222,10 @@ def begin(
     superseded: list[str] = []
     if open_ and run.asked["anew"]:
         ids = [str(each["id"]) for asked in open_.values() for each in asked]
-        superseded = [each for each in ids if _supersede(ledger, thread_id, each, run)]
+        superseded = [each for each in ids if _supersede(ledger, thread.id, each, run)]
         changes["interrupts"] = {}
     elif open_ and run.asked["resumes"]:
-        answered = {each.interrupt_id for each in ledger.threads.answers(thread_id)}
+        answered = {each.interrupt_id for each in ledger.threads.answers(thread.id)}
         left = {task: [each for each in asked if each["id"] not in answered] for task, asked in open_.items()}
         changes["interrupts"] = {task: asked for task, asked in left.items() if asked}
     return changes, superseded
@@ -229,7 +251,7 @@ def take(ledger: Ledger, run_id: str, place: Place) -> tuple[ThreadRunRow, list[
             return None
     elif not _its_turn(ledger, run):
         return None
-    changes, superseded = begin(ledger, thread.id, thread.interrupts, run, place)
+    changes, superseded = begin(ledger, thread, run, place)
     ledger.session.add(run)
     ledger.threads.quick.change_thread(thread.id, **changes)
     return run, superseded

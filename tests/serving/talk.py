@@ -25,7 +25,7 @@ PEOPLE = {"ann": ("service",), "ben": ("service",), "rita": ("returns_reviewer",
 
 def graphs() -> dict[str, GraphSettings]:
     own = dict.fromkeys(("two_gates", "both_sides"), "opener")
-    names = "one_step two_gates one_gate both_sides waits speaks nested broken loud survives"
+    names = "one_step two_gates one_gate both_sides waits speaks nested broken loud survives paid_then_held"
     return {
         name: GraphSettings(
             path=f"tests.support.plain_graphs:{name}",

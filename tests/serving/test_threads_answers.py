@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from langgraph_sdk.errors import ConflictError, NotFoundError, PermissionDeniedError, UnprocessableEntityError
 
-from tests.serving.talk import Talk, talking
+from tests.serving.talk import Talk, let_go, reached, talking
 from tests.support.folders import quick_folder
 from tests.support.plain_graphs import DONE
 
@@ -206,3 +206,23 @@ async def test_two_questions_at_once_are_answered_one_by_one_or_together(talk: T
             assert [each["id"] for each in values["__interrupt__"]] == [asked["left?"]]
             values = await resumed(talk, "ann", thread, "both_sides", {asked["left?"]: "l"})
         assert sorted(values["log"]) == ["left: l", "right: r"]
+
+
+async def test_a_run_that_goes_on_with_an_answer_is_never_rolled_back_and_pays_once(talk: Talk) -> None:
+    thread, question = await asking(talk, "paid_then_held", "kept")
+    run = await talk.as_("rita").runs.create(thread, "paid_then_held", command={"resume": {question: "yes"}})
+    await reached("kept")
+    client = talk.as_("ann")
+    async with talk.http("ann") as http:
+        refused = await http.post(f"/threads/{thread}/runs/{run['run_id']}/cancel?wait=1&action=rollback")
+    assert refused.status_code == 409
+    assert "can't be taken back" in refused.json()["detail"]
+    new = {"name": "kept"}
+    with pytest.raises(ConflictError):
+        await client.runs.create(thread, "paid_then_held", input=new, multitask_strategy="rollback")
+    await client.runs.cancel(thread, run["run_id"], wait=True)
+    let_go("kept")
+    values: Any = await client.runs.wait(thread, "paid_then_held", input=None)
+    assert values["log"] == ["pay: yes", "held kept"]
+    assert paid("kept") == 1
+    assert len(await client.runs.list(thread)) == 3

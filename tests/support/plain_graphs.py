@@ -156,3 +156,13 @@ async def rest(state: Log) -> Log:
 
 
 survives = chain(note, rest)
+
+
+def pay(state: Log) -> Log:
+    said = interrupt({"ask": "pay?"})
+    DONE.append(f"paid {state.get('name', '')}")
+    return {"log": [f"pay: {said}"]}
+
+
+paid_then_held = chain(pay, hold)
+"""What is done for an answer, and then a step that takes its time."""
