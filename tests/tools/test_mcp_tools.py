@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import os
+import resource
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -246,6 +249,41 @@ async def test_a_wrong_token_and_an_endless_answer_are_told_and_kept_small() -> 
                 heard = (await answers(till, case))[0]
                 assert "too large" in heard
                 assert len(heard) < 1000
+
+
+async def test_what_comes_compressed_is_not_unpacked() -> None:
+    """Few bytes on the wire, and very many in memory."""
+    asked: list[bytes] = []
+    bomb = gzip.compress(b'{"jsonrpc":"2.0","id":0,"result":"' + b"x" * 20_000_000 + b'"}')
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        head = f"Content-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: {len(bomb)}"
+        writer.write(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode() + bomb)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as served:
+        url = f"http://127.0.0.1:{served.sockets[0].getsockname()[1]}/mcp"
+        with pytest.raises(ProviderUnavailable, match="it answered compressed"):
+            await declared(OutsideServerSettings(url=url, kinds=("till",), tools={"look": OutsideToolSettings()}))
+    assert b"accept-encoding: identity" in asked[0].lower()
+
+
+async def test_a_line_without_end_is_not_collected() -> None:
+    """And the program, which would write for ever, is over when the conversation is."""
+    with quick_folder() as folder:
+        note = folder / "pid"
+        endless = (
+            "import os, sys\nopen(sys.argv[1], 'w').write(str(os.getpid()))\nwhile True: os.write(1, b'x' * 65536)"
+        )
+        command = (sys.executable, "-c", endless, str(note))
+        server = OutsideServerSettings(command=command, kinds=("till",), tools={"look": OutsideToolSettings()})
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(ProviderUnavailable, match=r"does not answer: [^.]*[Cc]losed"):
+            await declared(server)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000  # kilobytes; it writes far more
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(note.read_text()), 0)
 
 
 async def test_a_command_that_speaks_mcp_is_a_server_too() -> None:

@@ -7,15 +7,12 @@ sends is bounded; what it asks for (a model, a person, files) it does not get.
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TextIO
 
 import httpx2
 from mcp.client import Client
-from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, CallToolResult, Implementation
@@ -25,6 +22,7 @@ from core.addresses import check_address
 from core.errors import ProviderUnavailable
 from core.mcp_settings import OutsideServerSettings
 from tools.mcp.pins import Declared
+from tools.mcp.stdio import bounded_program
 
 MOST_BYTES = 1_000_000
 """Of one answer of the server."""
@@ -118,32 +116,30 @@ async def _connected(server: OutsideServerSettings, timeout_s: float) -> AsyncIt
         if server.url:
             check_address(server.url, token)
             http = httpx2.AsyncClient(
-                headers={"Authorization": f"Bearer {token}"} if token else {},
+                headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {}),
                 timeout=httpx2.Timeout(timeout_s, connect=5.0),
                 transport=_Bounded(),
             )
             await stack.enter_async_context(http)
             way = streamable_http_client(server.url, http_client=http, max_sse_event_size=MOST_BYTES)
         else:
-            command, *rest = server.command
-            env = {"MCP_TOKEN": token} if token else None
-            silent = stack.enter_context(_nowhere())
-            way = stdio_client(StdioServerParameters(command=command, args=rest, env=env), errlog=silent)
+            env = {"MCP_TOKEN": token} if token else {}
+            way = bounded_program(server.command, env, 2 * MOST_BYTES)
         us = Implementation(name="countersign", version="1")
         yield await stack.enter_async_context(Client(way, read_timeout_seconds=timeout_s, client_info=us, cache=None))
 
 
-@contextmanager
-def _nowhere() -> Iterator[TextIO]:
-    with open(os.devnull, "w") as silent:
-        yield silent
-
-
 class _Bounded(httpx2.AsyncHTTPTransport):
-    """Cuts an answer off that is too large, before it is all in memory. No proxy of the environment is asked."""
+    """Cuts an answer off that is too large, before it is all in memory. No proxy of the environment is asked.
+
+    What comes compressed is not taken: a thousand times as much may be in it.
+    """
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         response = await super().handle_async_request(request)
+        if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+            await response.aclose()
+            raise httpx2.ReadError("it answered compressed, though it was asked not to")
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         response.stream = _Counted(response.stream)
         return response
