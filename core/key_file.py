@@ -1,10 +1,14 @@
-"""The file of master keys: one line each, `id day key`, the last one in force. Only its owner may read it."""
+"""The file of master keys: one line each, `id day key`, the last one in force. Only its owner may read it.
+
+A fourth word, `spare`, stands behind a key that was never in force yet.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +16,7 @@ from core.errors import SetupError
 from core.sealing import MasterKey, MasterRing, master_key, new_master_key
 
 FOLDER, NAME = "keys", "master.keys"
+_SPARE = "spare"
 
 
 def beside(data: Path) -> Path:
@@ -35,9 +40,9 @@ def read(path: Path) -> MasterRing | None:
         raise SetupError(f"The key file {path} can't be read: {error}.", hint="Check its permissions.") from error
     keys = []
     for number, parts in enumerate(lines, 1):
-        if len(parts) != 3:
+        if len(parts) != 3 and parts[3:] != [_SPARE]:
             raise SetupError(f"Key {number} in {path} is not 'id day key'.", hint="Bring back the file from its copy.")
-        key = master_key(parts[2], parts[1])
+        key = master_key(parts[2], parts[1], len(parts) == 4)
         if key.id != parts[0]:
             raise SetupError(
                 f"Key {number} in {path} is called {parts[0]}, and is {key.id}.",
@@ -58,7 +63,7 @@ def make(path: Path) -> MasterRing:
 
 def write(path: Path, keys: Sequence[MasterKey], *, new: bool = False) -> None:
     """All of a file or nothing of it. Raises `FileExistsError` if it is to be new and is there, and `SetupError`."""
-    whole = "".join(f"{key.id} {key.made or '-'} {key.text}\n" for key in keys)
+    whole = "".join(f"{key.id} {key.made or '-'} {key.text}{f' {_SPARE}' * key.spare}\n" for key in keys)
     text = f"# Master keys of a Countersign house. Whoever has them reads its data; without them nobody does.\n{whole}"
     aside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
@@ -91,13 +96,13 @@ def from_text(text: str, where: str) -> MasterRing:
 
 def added(path: Path, ring: MasterRing) -> MasterRing:
     """The same ring with a new key that is not in force yet: until every machine has it, it only unwraps."""
-    return _changed(path, [new_master_key(_today()), *ring.keys])
+    return _changed(path, [replace(new_master_key(_today()), spare=True), *ring.keys])
 
 
-def turned(path: Path, ring: MasterRing, spare: str = "") -> MasterRing:
-    """The same ring with a key in force that wraps nothing yet: the spare one of this id, or a new one."""
-    found = [key for key in ring.keys if key.id == spare] or [new_master_key(_today())]
-    return _changed(path, [key for key in ring.keys if key not in found] + found)
+def turned(path: Path, ring: MasterRing) -> MasterRing:
+    """The same ring with a key in force that never was: the oldest spare one, or a new one."""
+    spare = [key for key in ring.keys if key.spare][-1:] or [new_master_key(_today())]
+    return _changed(path, [key for key in ring.keys if key not in spare] + [replace(spare[0], spare=False)])
 
 
 def without(path: Path, ring: MasterRing, master: str) -> MasterRing:

@@ -107,6 +107,8 @@ class MasterKey:
     secret: bytes = field(repr=False)
     made: str = ""
     """The day, for people."""
+    spare: bool = field(default=False, compare=False)
+    """It was never in force."""
 
     def __post_init__(self) -> None:
         if len(self.secret) != KEY_BYTES:
@@ -125,10 +127,10 @@ class MasterKey:
         return binascii.b2a_base64(self.secret, newline=False).decode()
 
 
-def master_key(text: str, made: str = "") -> MasterKey:
+def master_key(text: str, made: str = "", spare: bool = False) -> MasterKey:
     """Raises `SetupError`."""
     try:
-        return MasterKey(binascii.a2b_base64(text.strip(), strict_mode=True), made)
+        return MasterKey(binascii.a2b_base64(text.strip(), strict_mode=True), made, spare)
     except binascii.Error as error:
         raise SetupError("A master key is no base64.", hint="Make one with 'countersign keys new'.") from error
 
@@ -155,12 +157,17 @@ class MasterRing:
     def holds(self, master: str) -> bool:
         return master in self._by_id
 
-    def wrap(self, key: DataKey) -> tuple[str, str]:
-        """The master key's id, and the data key as it may lie in a database."""
+    def wrap(self, key: DataKey, master: str = "") -> tuple[str, str]:
+        """The master key's id, and the data key as it may lie in a database.
+
+        `master` is the one in force, as a database has it. Raises `KeyMissing`.
+        """
+        master = master or self.current.id
+        if master not in self._by_id:
+            raise missing([master], self)
         nonce = os.urandom(_NONCE)
-        cipher = self._by_id[self.current.id][1]
-        wrapped = nonce + cipher.encrypt(nonce, key.secret, _wrapping(key.owner))
-        return self.current.id, binascii.b2a_base64(wrapped, newline=False).decode()
+        wrapped = nonce + self._by_id[master][1].encrypt(nonce, key.secret, _wrapping(key.owner))
+        return master, binascii.b2a_base64(wrapped, newline=False).decode()
 
     def unwrap(self, owner: str, master: str, wrapped: str) -> DataKey:
         """Raises `KeyMissing` and `Tampered`."""

@@ -16,44 +16,23 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, bindparam, inspect, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, inspect, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstanceState
+from sqlalchemy.orm.util import identity_key
 from sqlmodel import Session, SQLModel
 
 from core.people import HOME
 from core.sealing import DataKey, MasterRing, missing, owner_of_bytes
 from ledger.columns import KEYS, Sealed, owned
-from ledger.key_tables import DataKeyRow
-from ledger.tables import ActionRow, CaseRow, ReviewRow, VoteRow
+from ledger.key_statements import CASE_ASKED, CASE_OF, DESTROY, HOUSE, KEY, ONE, THE_HOUSES, insert_key
+from ledger.tables import ActionRow, CaseRow, VoteRow
+from ledger.trouble import explained, passes, pauses
 
-HOUSE = "house-"
-"""How the ids of keys begin that belong to no case; the last one made seals, the others only open."""
 _KEPT = 20_000
-
-_KEY: Table = DataKeyRow.__table__  # type: ignore[attr-defined]
-_ONE = select(_KEY.c.master, _KEY.c.wrapped, _KEY.c.destroyed_at).where(_KEY.c.id == bindparam("owner"))
-_HOUSE = (
-    select(_KEY.c.id)
-    .where(_KEY.c.id.startswith(HOUSE), _KEY.c.destroyed_at.is_(None))
-    .order_by(_KEY.c.created_at.desc(), _KEY.c.id.desc())
-    .limit(1)
-)
-_DESTROY = (
-    update(_KEY)
-    .where(_KEY.c.id == bindparam("owner"), _KEY.c.destroyed_at.is_(None))
-    .values(wrapped=bindparam("wrapped"), destroyed_at=bindparam("at"))
-)
-_ACTIONS: Table = ActionRow.__table__  # type: ignore[attr-defined]
-_CASE_OF = select(_ACTIONS.c.case_id).where(_ACTIONS.c.id == bindparam("action"))
-_REVIEWS: Table = ReviewRow.__table__  # type: ignore[attr-defined]
-_CASE_ASKED = select(_REVIEWS.c.case_id).where(_REVIEWS.c.id == bindparam("review"))
-
-
-@cache
-def _insert(dialect: str) -> Any:
-    made = sqlite.insert(_KEY) if dialect == "sqlite" else postgresql.insert(_KEY)
-    return made.on_conflict_do_nothing()
+_PATIENCE_S = 10.0
+_TURNS = 5
+"""So often at most the master key in force changes while one data key is made."""
 
 
 @cache
@@ -66,7 +45,7 @@ def masters_in_use(engine: Engine) -> frozenset[str]:
     """Ids of the master keys without which something in this database can't be read."""
     with engine.connect().execution_options(writes=False) as connection:
         return frozenset(
-            connection.execute(select(_KEY.c.master).where(_KEY.c.destroyed_at.is_(None)).distinct()).scalars()
+            connection.execute(select(KEY.c.master).where(KEY.c.destroyed_at.is_(None)).distinct()).scalars()
         )
 
 
@@ -91,6 +70,8 @@ class Keys:
         self._made: dict[str, DataKey] = {}
         """Of transactions that are not committed yet."""
         self._house = ""
+        self._in_force = ("", "")
+        """A key of the house, and the master key that wrapped it when it was last looked at."""
 
     def serve(self, engine: Engine) -> Keys:
         """From now on this database's columns are sealed."""
@@ -118,8 +99,19 @@ class Keys:
         if hit and key is not None:
             return key
         with self._aside.connect().execution_options(writes=False) as connection:
-            if connection.execute(_HOUSE).scalar():
+            if connection.execute(THE_HOUSES).scalar():
                 return self._house_key(connection)
+        with explained():
+            for turn, pause in enumerate(pauses(_PATIENCE_S)):
+                try:
+                    return self._made_aside()
+                except DBAPIError as error:
+                    if not passes(error, committing=False, turn=turn):
+                        raise
+                time.sleep(pause)
+            return self._made_aside()
+
+    def _made_aside(self) -> DataKey:
         with self._aside.begin() as connection:
             return self._house_key(connection)
 
@@ -174,14 +166,13 @@ class Keys:
 
     def ready(self) -> None:
         """Makes the house's key, if there is none. Raises `KeyMissing` where another master key was in use."""
-        with self._aside.begin() as connection:
-            self._house_key(connection)
+        self.house()
 
     def destroy(self, session: Session, case_id: str) -> bool:
         """From the commit on nobody reads what it sealed, on this disk or on any copy. False if it is gone already."""
         session.flush()
         now = session.info["now"]
-        gone: Any = session.connection().execute(_DESTROY, {"owner": case_id, "wrapped": "", "at": now})
+        gone: Any = session.connection().execute(DESTROY, {"owner": case_id, "wrapped": "", "at": now})
         session.info.setdefault("keys_destroyed", []).append(case_id)
         session.info.get("keys_made", {}).pop(case_id, None)
         self.forget(case_id)
@@ -197,13 +188,13 @@ class Keys:
         if case_id := fields.get("case_id"):
             return str(case_id)
         if table is VoteRow:
-            return str(session.connection().execute(_CASE_ASKED, {"review": fields["review_id"]}).scalar() or "")
+            return str(session.connection().execute(CASE_ASKED, {"review": fields["review_id"]}).scalar() or "")
         return self._case_of(session, fields["action_id"]) if fields.get("action_id") else ""
 
     def _case_of(self, session: Session, action_id: str) -> str:
         known = _cases(session)
         if action_id not in known:
-            known[action_id] = str(session.connection().execute(_CASE_OF, {"action": action_id}).scalar() or "")
+            known[action_id] = str(session.connection().execute(CASE_OF, {"action": action_id}).scalar() or "")
         return known[action_id]
 
     def _of(self, session: Session, workspace: str, owner: str) -> DataKey:
@@ -218,7 +209,7 @@ class Keys:
         if owner in mine:
             return mine[owner]
         hit, key = self._at_hand(owner, committed=True)
-        if not hit:
+        if not hit or (key is not None and _may_be_gone(session, owner)):
             found, key = self._look(connection, owner)
             if not found:
                 return self._make(connection, session, workspace, owner)
@@ -226,14 +217,23 @@ class Keys:
 
     def _make(self, connection: Connection, session: Session | None, workspace: str, owner: str) -> DataKey:
         key = DataKey.new(owner)
-        master, wrapped = self.masters.wrap(key)
-        row = {"workspace": workspace, "id": owner, "wrapped": wrapped, "master": master, "destroyed_at": None}
         made_at = session.info["now"] if session is not None else _now()
-        if connection.execute(_insert(connection.dialect.name), {**row, "created_at": made_at}).rowcount != 1:
-            _, theirs = self._look(connection, owner)  # another process was faster
-            if theirs is None:
+        row = {"new_workspace": workspace, "new_id": owner, "new_created_at": made_at}
+        for _ in range(_TURNS):
+            house, in_force = self._in_force if self._in_force[0] else self._look_in_force(connection)
+            master, wrapped = self.masters.wrap(key, in_force)
+            row |= {"new_wrapped": wrapped, "new_master": master}
+            insert = insert_key(connection.dialect.name, first=not house)
+            if connection.execute(insert, {**row, "house": house} if house else row).rowcount == 1:
+                break
+            found, theirs = self._look(connection, owner)
+            if theirs is not None:
+                return theirs  # another process was faster
+            if found:
                 raise missing([f"of {owner}"], self.masters)
-            return theirs
+            self._look_in_force(connection)
+        else:
+            raise missing([f"of {owner}"], self.masters)
         if session is None:
             self._keep(owner, key)
         else:
@@ -242,8 +242,20 @@ class Keys:
                 self._made[owner] = key
         return key
 
+    def _look_in_force(self, connection: Connection) -> tuple[str, str]:
+        """The house's keys say which master key is, for every process: those that it replaced may be gone soon."""
+        house = self._house or str(connection.execute(THE_HOUSES).scalar() or "")
+        row = connection.execute(ONE, {"owner": house}).first() if house else None
+        self._in_force = (house, row.master) if row is not None else ("", "")
+        self._have(self._in_force[1])
+        return self._in_force
+
+    def _have(self, master: str) -> None:
+        if master and not self.masters.holds(master) and self._reload is not None:
+            self.masters = self._reload() or self.masters
+
     def _house_key(self, connection: Connection, session: Session | None = None) -> DataKey:
-        found = connection.execute(_HOUSE).scalar()
+        found = connection.execute(THE_HOUSES).scalar()
         if found is None:
             name = DataKey.new("x").secret.hex()[:12]
             return self._make(connection, session, HOME, f"{HOUSE}{name}")
@@ -286,13 +298,12 @@ class Keys:
 
     def _look(self, connection: Connection, owner: str) -> tuple[bool, DataKey | None]:
         """Whether there is such a key, and the key; none if it was destroyed."""
-        row = connection.execute(_ONE, {"owner": owner}).first()
+        row = connection.execute(ONE, {"owner": owner}).first()
         if row is None:
             return False, None
         key = None
         if row.destroyed_at is None:
-            if not self.masters.holds(row.master) and self._reload is not None:
-                self.masters = self._reload() or self.masters
+            self._have(row.master)
             key = self.masters.unwrap(owner, row.master, row.wrapped)
         self._keep(owner, key)
         return True, key
@@ -310,6 +321,19 @@ def _cases(session: Session) -> dict[str, str]:
     """Of actions that this transaction has seen, their cases."""
     found: dict[str, str] = session.info.setdefault("case_of", {})
     return found
+
+
+def _may_be_gone(session: Session, case_id: str) -> bool:
+    """Whether another process may have destroyed a key that is at hand: looked at once in a transaction.
+
+    Not where the transaction has read the case, and it is not erased.
+    """
+    looked: set[str] = session.info.setdefault("keys_looked", set())
+    case = session.identity_map.get(identity_key(CaseRow, case_id))
+    if case_id in looked or (case is not None and case.__dict__.get("erased_at", "") is None):
+        return False
+    looked.add(case_id)
+    return True
 
 
 def _now() -> datetime:

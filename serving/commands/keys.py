@@ -10,12 +10,12 @@ import click
 
 from core import key_file
 from core.console import echo_json
-from core.errors import Conflict, InvalidInput, NotFound
+from core.errors import Conflict, CountersignError, InvalidInput, NotFound
 from core.people import HOME
 from core.sealing import MasterRing, new_master_key
 from core.settings import Settings, load_settings
 from ledger.database import Database
-from ledger.key_rotation import destroyed, in_use, new_house_key, rewrap
+from ledger.key_rotation import destroyed, in_use, new_house_key, rewrap, wraps
 from ledger.keys import masters_in_use
 from ledger.sealing_in_place import seal_all
 from serving.commands.ledger_access import opened
@@ -141,8 +141,7 @@ def rotate(data: Path | None) -> None:
     with opened(data) as database:
         used = {each.master for each in in_use(database)}
         if not settings.keys.ring.get_secret_value() and ring.current.id in used:
-            spare = [key.id for key in ring.keys if key.id not in used]
-            ring = key_file.turned(_file(settings), ring, spare[0] if spare else "")
+            ring = key_file.turned(_file(settings), ring)
         database.use(ring)
         new_house_key(database, ring)
         many = rewrap(database, ring, lambda so_far: click.echo(f"{so_far:,} data keys", err=True))
@@ -170,16 +169,15 @@ def retire(master: str, data: Path | None) -> None:
         raise Conflict(f"{master} is in force.", hint="First: countersign keys rotate", present="in force")
     with opened(data) as database:
         database.use(ring)
-        for each in in_use(database):
-            if each.master == master:
-                raise Conflict(
-                    f"{master} still wraps {each.data_keys:,} data keys.",
-                    hint="A process may have made them since: start every process anew, then countersign keys rotate.",
-                    present="in use",
-                )
+        _require_idle(database, master)
         _shop(settings, ring)
-        _note(database, "keys.retired", {"key": master})
-    key_file.without(path, ring, master)
+        key_file.without(path, ring, master)
+        try:
+            _require_idle(database, master)  # whoever wrapped with it until a moment ago
+            _note(database, "keys.retired", {"key": master})
+        except CountersignError:
+            key_file.write(path, ring.keys)
+            raise
     click.echo(f"{master} is out of {path}. Destroy its other copies, if nobody needs an old backup.")
 
 
@@ -202,6 +200,16 @@ def seal(data: Path | None) -> None:
         many = seal_all(database, lambda table, so_far: click.echo(f"{so_far:,} rows, last of {table}", err=True))
         _note(database, "keys.sealed", {"rows": many})
     click.echo(f"{many:,} rows were sealed.")
+
+
+def _require_idle(database: Database, master: str) -> None:
+    """Raises `Conflict` while it wraps anything."""
+    if many := wraps(database, master):
+        raise Conflict(
+            f"{master} still wraps {many:,} data keys.",
+            hint="A process may have made them since: countersign keys rotate, and then retire it.",
+            present="in use",
+        )
 
 
 def _shop(settings: Settings, ring: MasterRing) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from core import key_file
 from core.errors import KeyMissing, SetupError
 from core.key_settings import KeySettings
 from core.people import HOME
-from core.sealing import MasterRing
+from core.sealing import DataKey, MasterRing
 from core.settings import Settings
 from ledger.database import Ledger, sqlite_database
+from ledger.key_rotation import rewrap
+from ledger.key_tables import DataKeyRow
 from serving.storage import open_storage
 from tests.serving.live import typed
 
@@ -86,10 +89,10 @@ def test_a_key_in_use_is_not_taken_away(tmp_path: Path) -> None:
     (only,) = ring(tmp_path).keys
     assert "is in force" in typed("keys", "retire", only.id, "--data", tmp_path).err
     typed("keys", "rotate", "--data", tmp_path)
-    shutil.copy(key_file.beside(tmp_path), tmp_path / "both")
-    key_file.write(key_file.beside(tmp_path), [ring(tmp_path).keys[1], only])  # a process that has not heard of it
-    opened_case(tmp_path)
-    shutil.copy(tmp_path / "both", key_file.beside(tmp_path))
+    master, wrapped = MasterRing([only], "a process that has not heard of it").wrap(DataKey.new("case_1"))
+    with open_storage(settings(tmp_path)) as storage:
+        row = DataKeyRow(id="case_1", master=master, wrapped=wrapped, created_at=storage.database.clock.now())
+        storage.database.transact(HOME, lambda ledger: ledger.session.add(row))
     refused = typed("keys", "retire", only.id, "--data", tmp_path)
     assert "still wraps 1 data keys" in refused.err
     assert typed("keys", "rotate", "--data", tmp_path).code == 0
@@ -114,6 +117,46 @@ def test_a_house_without_its_keys_does_not_start(tmp_path: Path, how: str) -> No
     assert (listed.code, "MISSING" in listed.out) == (1, True)
     assert payload(tmp_path, case, KeySettings(file=tmp_path / "kept")) == LETTER
     assert payload(tmp_path, case, KeySettings.model_validate({"ring": key.text})) == LETTER
+
+
+def test_a_running_house_goes_on_when_the_old_key_is_gone(tmp_path: Path) -> None:
+    """It reads nothing in between that would tell it of the new key."""
+    opened_case(tmp_path)
+    (old,) = ring(tmp_path).keys
+    database = sqlite_database(tmp_path / "ledger.db")
+    try:
+        before = database.transact(HOME, _open)
+        assert typed("keys", "rotate", "--data", tmp_path).code == 0
+        assert typed("keys", "retire", old.id, "--data", tmp_path).code == 0
+        after = database.transact(HOME, _open)
+    finally:
+        database.close()
+    assert payload(tmp_path, before) == payload(tmp_path, after) == LETTER
+
+
+def test_a_key_that_was_in_force_never_is_again(tmp_path: Path) -> None:
+    opened_case(tmp_path)
+    in_force = [ring(tmp_path).current.id]
+    for _ in range(3):
+        assert typed("keys", "rotate", "--data", tmp_path).code == 0
+        in_force.append(ring(tmp_path).current.id)
+    assert len(set(in_force)) == 4
+    assert [key.id for key in ring(tmp_path).keys] == in_force
+
+
+def test_keys_are_rotated_while_others_write(tmp_path: Path) -> None:
+    opened_case(tmp_path)
+    database = sqlite_database(tmp_path / "ledger.db")
+    other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.4, other.execute, ["COMMIT"])
+    done.start()
+    try:
+        assert rewrap(database, key_file.turned(key_file.beside(tmp_path), ring(tmp_path)), lambda _: None) == 2
+    finally:
+        done.join()
+        other.close()
+        database.close()
 
 
 def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
