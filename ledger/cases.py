@@ -50,13 +50,20 @@ def _listens() -> ColumnElement[bool]:
     """A case that takes up an event: not one that people stopped or hold back, unless they want its end."""
     stopped = col(CaseRow.status).in_([CaseStatus.PAUSED, CaseStatus.FAILED])
     ready = col(CaseRow.status).in_([CaseStatus.OPEN, CaseStatus.RUNNING, CaseStatus.WAITING])
-    held_back = (col(CaseRow.held) != "") & (col(CaseRow.desired) != Desired.CANCEL)
-    return (ready & ~held_back) | (stopped & (col(CaseRow.desired) == Desired.CANCEL))
+    return (ready & ~_held_back()) | (stopped & (col(CaseRow.desired) == Desired.CANCEL))
 
 
-_MOVING: Prepared[str] = Prepared(
-    select(CaseRow.id).where(col(CaseRow.status).in_([CaseStatus.OPEN, CaseStatus.RUNNING])), by_workspace=True
-)
+def _held_back() -> ColumnElement[bool]:
+    return (col(CaseRow.held) != "") & (col(CaseRow.desired) != Desired.CANCEL)
+
+
+def _at_work() -> ColumnElement[bool]:
+    """A segment has it, or takes it next. One that is held back before it began stays where it is."""
+    status = col(CaseRow.status)
+    return (status == CaseStatus.RUNNING) | ((status == CaseStatus.OPEN) & ~_held_back())
+
+
+_MOVING: Prepared[str] = Prepared(select(CaseRow.id).where(_at_work()), by_workspace=True)
 _CALLED: Prepared[str] = Prepared(
     select(CaseRow.id).where(
         col(CaseRow.id).in_(select(InboxRow.case_id).where(col(InboxRow.processed_at).is_(None))), _listens()
@@ -66,7 +73,7 @@ _MOVES: Prepared[str] = Prepared(
     select(CaseRow.id)
     .where(CaseRow.id == bindparam("id"))
     .where(
-        col(CaseRow.status).in_([CaseStatus.OPEN, CaseStatus.RUNNING])
+        _at_work()
         | (
             select(InboxRow.id)
             .where(InboxRow.case_id == bindparam("id"), col(InboxRow.processed_at).is_(None))

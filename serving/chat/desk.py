@@ -13,11 +13,12 @@ from core.errors import Busy, InvalidInput, KeyReused, NotFound
 from core.people import Permission, Person, require
 from graphs.plain import PlainGraph
 from ledger.database import Ledger
-from serving.chat.following import Event, Feed, Follower, Says, standing_of
+from serving.chat.following import Event, Feed, Follower, Says
 from serving.chat.plain import PlainTalk
 from serving.chat.sessions import At, Sitting, Spoken, ToAsk, ToOpen
 from serving.chat.wire import ChatRequest
 from serving.house import House
+from serving.standing import standing_of
 
 _ROUNDS = 5
 """Looks at where a conversation is: others may open its case meanwhile."""

@@ -14,11 +14,11 @@ from typing import Literal, Protocol
 
 from agents.conversation import Conversation, Standing
 from core.actions import Effect
-from core.states import FINISHED, CaseStatus, RunStatus
 from engine.journal import MODEL_CALLED
 from ledger.database import Ledger
-from ledger.tables import CaseRow, TraceRow
+from ledger.tables import TraceRow
 from serving.house import House
+from serving.standing import standing_of
 
 _LOOK_S = 1.0
 """How long to wait for news before looking anyway."""
@@ -59,8 +59,6 @@ class Look:
     events: list[Event]
     after: int
     standing: Standing
-    moving: bool
-    """A segment works on it, or will soon."""
     version: int
 
 
@@ -104,7 +102,7 @@ class Follower:
                     for event in look.events:
                         wrote = wrote or isinstance(event, Says)
                         yield event
-                    if not look.moving or not await self._news(feed, level, until):
+                    if look.standing.state != "working" or not await self._news(feed, level, until):
                         break
                 if not asked or look.standing.state != "waiting":  # it is said once that people look at it
                     yield Says(self._talk.words(replace(look.standing, told=()) if wrote else look.standing))
@@ -135,11 +133,7 @@ class Follower:
                 events += self._told(ledger, row)
             after = int(rows[-1].seq or 0)
         case = ledger.cases.get(self._case_id)
-        moving = case.status in (CaseStatus.OPEN, CaseStatus.RUNNING) or (
-            case.status == CaseStatus.WAITING and bool(ledger.cases.unprocessed(case.id))
-        )
-        standing = Standing(case.id, "working") if moving else standing_of(ledger, case, self._talk)
-        return Look(events, after, standing, moving, case.version)
+        return Look(events, after, standing_of(ledger, case, self._talk), case.version)
 
     def _told(self, ledger: Ledger, row: TraceRow) -> list[Event]:
         match row.type:
@@ -157,15 +151,3 @@ class Follower:
                 return [Working("waiting")]
             case _:
                 return []
-
-
-def standing_of(ledger: Ledger, case: CaseRow, talk: Conversation) -> Standing:
-    """What its customer may know of a case that rests."""
-    runs = [run for run in ledger.effects.runs(case.id) if run.tool == talk.writes_by and run.status == RunStatus.DONE]
-    told = [talk.written(ledger.effects.action(run.action_id).args) for run in runs]
-    state: Literal["waiting", "delayed", "ended"] = "waiting"
-    if case.status in FINISHED:
-        state = "ended"
-    elif case.status == CaseStatus.PAUSED:
-        state = "delayed"
-    return Standing(case.id, state, case.outcome, told)

@@ -53,10 +53,10 @@ async def look(house: House, person: Person, case_id: str) -> CaseDetail:
 async def _submit(house: House, person: Person, asked: Submit, told: Told) -> CaseDetail:
     case, _ = await house.submit(person, asked.kind, asked.payload, asked.key or None)
 
-    async def moving() -> set[str]:
-        return {case.id} & await house.database.read(person.workspace, lambda ledger: ledger.cases.moving())
+    async def moves() -> bool:
+        return await house.database.read(person.workspace, lambda ledger: ledger.cases.moves(case.id))
 
-    await until(house, moving, lambda left: not left, asked.wait_s, told, f"{case.id} is worked on")
+    await until(house, moves, lambda still: not still, asked.wait_s, told, f"{case.id} is worked on")
     return await look(house, person, case.id)
 
 

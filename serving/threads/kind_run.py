@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from agents.conversation import Ask, Heard, Standing
+from agents.conversation import Ask, Heard
 from core.actions import JSON
 from core.errors import Conflict, InvalidInput, NotFound
 from core.people import Permission, Person, may
-from core.states import FINISHED, CaseStatus
+from core.states import FINISHED
 from engine.served import Emit, Outcome, Turn
 from engine.superseding import Words
 from graphs.kind import TaskKind
 from ledger.database import Ledger
 from ledger.tables import CaseRow, TraceRow
+from serving.standing import standing_of
 from serving.threads.kind_input import Line, begins, known, line_of, said_in, spoken, text_of
 from serving.threads.kind_rooms import Rooms
 from serving.threads.kind_state import Step, Telling, begun, entries
@@ -127,16 +129,17 @@ class Run:
         await self._tell_how_it_stands(case_id, line, news=heard is Heard.NEWS)
 
     async def _tell_how_it_stands(self, case_id: str, line: Line, *, news: bool) -> None:
-        case = await self._read(lambda ledger: ledger.cases.get(case_id))
-        over, talk = case.status in FINISHED, self._kind.converse
-        if over and news:
-            text = _ENDED.format(case=case_id, outcome=case.outcome)
-        elif talk is not None:
-            state = "ended" if over else "waiting" if case.status == CaseStatus.WAITING else "working"
-            text = talk.words(Standing(case_id, state, case.outcome))  # type: ignore[arg-type]
-        else:
-            return
-        self._answers += [line, Line(f"{line.id}-answer", "ai", text)]
+        text = await self._read(partial(self._words, case_id, news))
+        if text:
+            self._answers += [line, Line(f"{line.id}-answer", "ai", text)]
+
+    def _words(self, case_id: str, news: bool, ledger: Ledger) -> str:
+        case, talk = ledger.cases.get(case_id), self._kind.converse
+        if case.status in FINISHED and news:
+            return _ENDED.format(case=case_id, outcome=case.outcome)
+        if talk is None:
+            return ""
+        return talk.words(replace(standing_of(ledger, case, talk), told=()))  # its letters are in the thread
 
     # rows
 
@@ -229,9 +232,7 @@ class Run:
         """Takes what is new. Whether a segment works on the case, or will soon. It may be called again if it fails."""
         for row in entries(ledger, telling.case.id, telling.seq):
             news.append((row, telling.take(ledger, row)))
-        case = ledger.cases.get(telling.case.id)
-        called = case.status == CaseStatus.WAITING and bool(ledger.cases.unprocessed(case.id))
-        return called or case.status in (CaseStatus.OPEN, CaseStatus.RUNNING)
+        return ledger.cases.moves(telling.case.id)
 
     async def _tell(self, telling: Telling, row: TraceRow, step: Step | None) -> None:
         if row.type == "model.delta" and telling.whole:
