@@ -7,7 +7,7 @@ chat for its customer, it is a talk: what they said, what was written to them, a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -142,16 +142,17 @@ class Telling:
         """Those that wait, in the order in which they were asked."""
         return [asked(ledger, self.case, ledger.reviews.get(each), self.specs, self.whole) for each in self.open_]
 
-    def state(self, ledger: Ledger, parent: int) -> State:
+    def state(self, ledger: Ledger, step: int, parent: int) -> State:
+        """As of now, under the name of the last step: what was said beside the case since then is told with it."""
         waiting = self.questions(ledger)
         tasks = [Task(id=each.task_id, name="review", interrupts=[each]) for each in waiting]
         ahead = {"waiting": ["review"], "open": ["plan"], "running": ["act"]}.get(self.status, [])
-        meta: dict[str, JSON] = {"step": self.seq, "source": "loop", "case": self.case.id}
+        meta: dict[str, JSON] = {"step": step, "source": "loop", "case": self.case.id}
         return State(
             values=self.values(),
             next=ahead,
             tasks=tasks,
-            checkpoint=name_of(self.case, self.seq),
+            checkpoint=name_of(self.case, step),
             parent=name_of(self.case, parent) if parent else "",
             metadata=meta,
             at=self.at or self.case.opened_at,
@@ -180,13 +181,15 @@ def entries(ledger: Ledger, case_id: str, after: int = 0, until: int = 0) -> Ite
 
 
 def states(ledger: Ledger, telling: Telling, until: int = 0) -> list[State]:
-    """The state after each step, the oldest first."""
+    """The state after each step, the oldest first; the last one as it is now."""
     found: list[State] = []
     before = 0
     for row in entries(ledger, telling.case.id, until=until):
         if telling.take(ledger, row) is not None:
-            found.append(telling.state(ledger, before))
+            found.append(telling.state(ledger, telling.seq, before))
             before = telling.seq
+    if found and not until:
+        found[-1] = replace(found[-1], values=telling.values())
     return found
 
 
@@ -198,7 +201,7 @@ def name_of(case: CaseRow, seq: int) -> str:
 def seq_of(case: CaseRow, checkpoint: str) -> int:
     """The other way round; 0 for what is no step of this case."""
     number = checkpoint.removeprefix(f"{case.id}-")
-    return int(number) if number != checkpoint and number.isdigit() and len(number) < 19 else 0
+    return int(number) if number != checkpoint and number.isascii() and number.isdigit() and len(number) < 19 else 0
 
 
 def asked(ledger: Ledger, case: CaseRow, review: ReviewRow, specs: Specs, whole: bool) -> Asked:

@@ -140,10 +140,9 @@ class KindOnThreads:
                     before, last = last, int(row.seq or 0)
             if until and last != until:
                 raise NotFound(f"There is no step '{checkpoint[:80]}'.", hint="The thread's history lists them.")
-            telling.seq = last
             if not until:
                 telling.status = str(case.status)
-            return telling.state(ledger, before)
+            return telling.state(ledger, last, before)
 
         whole = may(person, Permission.READ)
         return await self._read(person, look)
