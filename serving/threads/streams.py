@@ -14,7 +14,6 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from core.errors import InvalidInput
 from engine.thread_log import END, Event
 
 BEAT_S = 5.0
@@ -70,17 +69,6 @@ async def _left(receive: Receive, reader: asyncio.Task[Any] | None) -> None:
         continue
     if reader is not None:
         reader.cancel()
-
-
-def from_number(last_event_id: str | None) -> int:
-    """After which event to go on. `-1` is for all of them. Raises `InvalidInput`."""
-    if last_event_id in (None, "", "-1"):
-        return 0
-    if not str(last_event_id).isdigit() or len(str(last_event_id)) > 12:
-        raise InvalidInput(
-            "Last-Event-ID is the number of an event.", field="Last-Event-ID", hint="Send -1 for all of them."
-        )
-    return int(str(last_event_id))
 
 
 def event_bytes(event: Event) -> bytes:

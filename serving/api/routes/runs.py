@@ -13,10 +13,10 @@ from core.wire_threads import RunIn, RunsIn, RunStatus
 from ledger.thread_tables import ThreadRunRow
 from serving.api.deps import Caller, Rooms
 from serving.api.replies import place, streamed, waited
+from serving.api.sse import position
 from serving.house import House
 from serving.threads import shapes
 from serving.threads.shapes import answer
-from serving.threads.streams import from_number
 from serving.threads.wishes import modes_of, wish_of
 
 router = APIRouter(tags=["threads"])
@@ -98,7 +98,7 @@ async def join_stream(
     cancel_on_disconnect: Annotated[bool, Query()] = False,
 ) -> Response:
     """The run's events from the beginning, or after the one that `Last-Event-ID` names."""
-    after = from_number(last_event_id)
+    after = 0 if last_event_id in ("", "-1") else position(last_event_id)  # as its clients ask for all of them
     modes = [each for each in stream_mode or () if each]
     run = await house.threads.run(person, thread_id, run_id)
     return streamed(house, person, run, after, modes_of(modes) if modes else (), cancels=cancel_on_disconnect)
