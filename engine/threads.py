@@ -15,6 +15,7 @@ from core.actions import JSON
 from core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from core.people import Permission, Person, may, require
 from engine.served import Served, State
+from engine.sieve import Sieve
 from engine.thread_log import encoded
 from ledger.database import Database, Ledger
 from ledger.thread_tables import ThreadRow, ThreadRunRow
@@ -142,6 +143,7 @@ class Threads:
         def work(ledger: Ledger) -> ThreadRow:
             ledger.threads.open(fresh, person.id, original.meta)
             thread = seen_by(person, ledger.threads.get(fresh, lock=True))
+            thread.starters = sorted({*original.starters, original.opened_by})
             thread.graph, thread.state, thread.interrupts = original.graph, original.state, original.interrupts
             thread.state_at = original.state_at
             thread.status = "interrupted" if original.interrupts else "idle"
@@ -171,10 +173,14 @@ class Threads:
         named = thread_id_of(thread_id)
 
         def work(ledger: Ledger) -> None:
-            written_by(person, ledger.threads.get(named, lock=True))
+            thread = written_by(person, ledger.threads.get(named, lock=True))
             run = run_of(ledger, person, named, run_id)
             if run.ended_at is None:
                 raise Conflict(f"Run {run.id} is not over.", hint="Cancel it first.", present=run.status)
+            if run.asked["anew"] and thread.interrupts:
+                raise Conflict(
+                    "A question is open that may be about this run.", hint="Answer it first.", present="asked"
+                )
             ledger.threads.drop_run(run)
 
         await self._database.write(person.workspace, work)
@@ -188,14 +194,16 @@ class Threads:
 
         def work(ledger: Ledger) -> list[ThreadRow]:
             found = ledger.threads.find(_held(person, wanted), sort=sort, descending=descending)
-            return list(islice((row for row in found if _fits(row, wanted)), offset, offset + limit))
+            sieve = Sieve(wanted.metadata, wanted.values)
+            return list(islice((row for row in found if sieve.passes(row.meta, row.state)), offset, offset + limit))
 
         return await self._database.read(person.workspace, work)
 
     async def count(self, person: Person, wanted: Wanted) -> int:
         def work(ledger: Ledger) -> int:
             found = ledger.threads.find(_held(person, wanted), sort="updated_at", descending=True)
-            return sum(_fits(row, wanted) for row in found)
+            sieve = Sieve(wanted.metadata, wanted.values)
+            return sum(sieve.passes(row.meta, row.state) for row in found)
 
         return await self._database.read(person.workspace, work)
 
@@ -261,21 +269,6 @@ def _held(person: Person, wanted: Wanted) -> Selection:
     )
 
 
-def _fits(row: ThreadRow, wanted: Wanted) -> bool:
-    return _holds(row.meta, wanted.metadata or {}) and _holds(row.state, wanted.values or {})
-
-
-def _holds(whole: Any, part: Any) -> bool:
-    """Whether all that is in `part` is there, at any depth."""
-    if isinstance(part, Mapping):
-        return isinstance(whole, Mapping) and all(
-            key in whole and _holds(whole[key], each) for key, each in part.items()
-        )
-    if isinstance(part, list):
-        return isinstance(whole, list) and all(any(_holds(other, each) for other in whole) for each in part)
-    return bool(whole == part)
-
-
 def _keep(ledger: Ledger, thread_id: str, state: State) -> None:
     thread = ledger.threads.get(thread_id, lock=True)
     if thread is not None:
@@ -287,10 +280,10 @@ def _keep(ledger: Ledger, thread_id: str, state: State) -> None:
         ledger.threads.touch(thread)
 
 
-def run_of(ledger: Ledger, person: Person, thread_id: str, run_id: str) -> ThreadRunRow:
+def run_of(ledger: Ledger, person: Person, thread_id: str, run_id: str, *, lock: bool = False) -> ThreadRunRow:
     """Raises `NotFound`."""
     seen_by(person, ledger.threads.get(thread_id))
-    run = ledger.threads.run(run_id)
+    run = ledger.threads.run(run_id, lock=lock)
     if run is None or run.thread_id != thread_id:
         raise NotFound(f"This thread has no run '{run_id[:60]}'.", hint="GET /threads/{thread_id}/runs lists them.")
     return run

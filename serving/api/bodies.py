@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +22,8 @@ DEEPEST = 64
 """Objects and lists in one another."""
 _GREATEST = 2**53 - 1
 """The greatest integer that every reader of JSON keeps exactly."""
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|([\[{])|([\]}])', re.DOTALL)
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|([\[{])|([\]}])', re.DOTALL)
+"""A text that never ends goes on to the end of the body: otherwise each of its quotes would be tried as a beginning."""
 _SUSPECT = re.compile(rb"\\u(?:0000|d[89a-f])", re.IGNORECASE)
 _CORRECT = "Correct it and send it again."
 
@@ -67,8 +69,8 @@ def _deep(body: bytes) -> bool:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        times = Counter(name for name, _ in pairs)
+        twice = next(name for name in times if times[name] > 1)
         raise InvalidInput(f"'{twice[:60]}' stands twice in one object.", field="body", hint=_CORRECT)
     return members
 
