@@ -33,12 +33,14 @@ from serving.mcp.offer import MOST_WAIT_S
 Context = ServerRequestContext[Any, Any]
 
 _PATIENCE_S = MOST_WAIT_S + 30
+_PING = {"jsonrpc": "2.0", "id": 0, "method": "ping"}
 
 
 def check(url: str, token: str) -> None:
-    """Whether the house is there and knows the token. Raises what it says, or `ProviderUnavailable`."""
+    """Whether the house is there and lets the token in to MCP. Raises what it says, or `ProviderUnavailable`."""
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
     try:
-        response = httpx.get(f"{url}/api/v1/me", headers={"Authorization": f"Bearer {token}"}, timeout=10)
+        response = httpx.post(f"{url}/mcp", json=_PING, headers=headers, timeout=10)
     except (httpx.TransportError, httpx.InvalidURL) as error:
         raise ProviderUnavailable(f"{url} does not answer ({error}).", hint="Start it: countersign up.") from error
     if response.is_error:

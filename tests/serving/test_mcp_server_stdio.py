@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp.client import Client
@@ -14,6 +15,7 @@ from pydantic import SecretStr
 from core.errors import SetupError
 from core.mcp_settings import McpSettings, OutsideServerSettings, OutsideToolSettings
 from core.settings import Settings
+from serving.mcp.bridge import check
 from serving.outsiders import outsiders
 from tests.serving.live import Live, typed
 from tests.support.mcp_server import TOKEN, Partner, answering, schema
@@ -49,6 +51,17 @@ async def test_a_command_speaks_for_its_person_through_the_running_server(live: 
         assert "rules:" in book.text
         assert len((await client.list_resource_templates()).resource_templates) == 3
         assert (await client.list_resources()).resources
+
+
+async def test_a_token_that_is_made_for_mcp_is_enough_and_one_for_another_way_in_is_told(live: Live) -> None:
+    def work(ledger: Any) -> list[str]:
+        issue = ledger.people.tokens.issue
+        return [issue("default", "rita", None, scopes=[scope])[0] for scope in ("mcp", "chat")]
+
+    ours, other = await live.house.database.write("default", work)
+    await asyncio.to_thread(check, live.url, ours)
+    refused = await asyncio.to_thread(typed, "mcp", env={"COUNTERSIGN_URL": live.url, "COUNTERSIGN_TOKEN": other})
+    assert (refused.code, "This token is not for the mcp" in refused.err) == (1, True)
 
 
 async def test_without_a_server_or_a_known_token_it_says_so_and_speaks_no_mcp(live: Live) -> None:
