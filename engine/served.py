@@ -129,9 +129,10 @@ class Served(Protocol):
         The `metadata`, `error` and `end` events are written for it.
         """
 
-    def steer(self, command: Mapping[str, JSON], checkpoint: str) -> None:
+    def steer(self, command: Mapping[str, JSON], checkpoint: str, beside: Sequence[str] = ()) -> None:
         """Asked before a run that brings `update` or `goto`, or begins at an older step.
 
+        `beside` names the config and context that come with a run which begins nothing new.
         Raises `Forbidden` where that would get around a question or the gate.
         """
 

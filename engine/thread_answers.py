@@ -5,7 +5,7 @@ Kinds of business task have none of these: their questions are reviews, and thei
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from core.actions import JSON
 from core.errors import AlreadyDecided, Forbidden
@@ -18,9 +18,6 @@ from ledger.database import Database, Ledger
 from ledger.thread_tables import ThreadAnswerRow, ThreadRow
 
 AnsweredBy = Literal["reviewers", "opener"]
-
-_STARTS = 1_000
-"""Runs of a thread that are looked through for whoever started them."""
 
 
 class Answers:
@@ -60,6 +57,17 @@ class Answers:
 
         return await self._database.read(workspace, work)
 
+    async def begun_with(self, workspace: str, run_id: str) -> dict[str, Any] | None:
+        """Config, context and metadata of a run; None if there is none of this id."""
+
+        def work(ledger: Ledger) -> dict[str, Any] | None:
+            run = ledger.threads.run(run_id)
+            if run is None:
+                return None
+            return {"config": run.asked["config"], "context": run.asked["context"], "metadata": run.meta}
+
+        return await self._database.read(workspace, work)
+
 
 def _let(ledger: Ledger, person: Person, thread: ThreadRow, by: AnsweredBy) -> None:
     """Raises `Forbidden` for whoever may not answer here."""
@@ -67,11 +75,14 @@ def _let(ledger: Ledger, person: Person, thread: ThreadRow, by: AnsweredBy) -> N
         written_by(person, thread)
         return
     require(person, Permission.DECIDE)
-    starters = {str(run.person["id"]) for run in ledger.threads.runs(thread.id, limit=_STARTS) if run.asked["anew"]}
-    if person.id in starters | {thread.opened_by}:
-        raise Forbidden(
-            f"{person.id} started this, and nobody answers for themselves.", hint="Another person is to answer."
-        )
+    for starter in {*thread.starters, thread.opened_by}:
+        if person.id == starter:
+            why = "started this"
+        elif person.id in ledger.people.keepers(person.workspace, starter):
+            why = f"holds a token of {starter}, who started this"
+        else:
+            continue
+        raise Forbidden(f"{person.id} {why}, and nobody answers for themselves.", hint="Another person is to answer.")
 
 
 def _told(row: ThreadAnswerRow) -> str:

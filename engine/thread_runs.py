@@ -78,8 +78,8 @@ class ThreadRuns:
         served = self._threads.graph(wish.graph)
         named = thread_id_of(thread_id) if thread_id else str(uuid4())
         within = None
-        if wish.command or wish.checkpoint:
-            served.steer(wish.command, wish.checkpoint)
+        if wish.command or wish.checkpoint or wish.beside:
+            served.steer(wish.command, wish.checkpoint, wish.beside)
         if wish.resumes:
             within = await served.accept(person, named, wish.resume)
         room = self._carrying.room > 0

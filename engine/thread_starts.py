@@ -24,6 +24,10 @@ from ledger.thread_tables import ThreadRunRow
 Strategy = Literal["reject", "interrupt", "rollback", "enqueue"]
 DEATHS = 3
 """So many processes may die with a run."""
+_OUTAGES = 20
+"""So often the records may be away while it is at work, and it is none of its doing."""
+_PAUSE_S = 1.0
+"""Before a run goes on that was cut off so."""
 
 
 @dataclass(frozen=True)
@@ -209,17 +213,14 @@ def _goes_on(run: ThreadRunRow) -> bool:
     return bool(run.asked["resumes"]) or (run.attempt > 0 and not anew)
 
 
-def begin(
-    ledger: Ledger, thread: ThreadNow, run: ThreadRunRow, place: Place
-) -> tuple[dict[str, Any], list[str]]:
-    """This process has the run from now on. What changes of the thread, and the questions that it takes the place of.
-
-    `open_` are the thread's open questions, by task.
-    """
-    run.status, run.worker, run.attempt = "running", place.worker, run.attempt + 1
-    run.lease_until, run.updated_at = ledger.threads.lease(place.lease_s), ledger.now
+def begin(ledger: Ledger, thread: ThreadNow, run: ThreadRunRow, place: Place) -> tuple[dict[str, Any], list[str]]:
+    """This process has the run from now on. What changes of the thread, and questions that it takes the place of."""
+    open_, starter = thread.interrupts, str(run.person["id"])
+    _seize(ledger, run, place)
     changes: dict[str, Any] = {"status": "busy"}
     superseded: list[str] = []
+    if run.asked["anew"] and starter not in thread.starters:
+        changes["starters"] = sorted({*thread.starters, starter})
     if open_ and run.asked["anew"]:
         ids = [str(each["id"]) for asked in open_.values() for each in asked]
         superseded = [each for each in ids if _supersede(ledger, thread.id, each, run)]
@@ -231,6 +232,11 @@ def begin(
     return changes, superseded
 
 
+def _seize(ledger: Ledger, run: ThreadRunRow, place: Place) -> None:
+    run.status, run.worker, run.attempt = "running", place.worker, run.attempt + 1
+    run.lease_until, run.updated_at = ledger.threads.lease(place.lease_s), ledger.now
+
+
 def _supersede(ledger: Ledger, thread_id: str, question: str, run: ThreadRunRow) -> bool:
     person = str(run.person["id"])
     if not ledger.threads.answer(thread_id, question, "superseded", person, None, run.id):
@@ -240,7 +246,10 @@ def _supersede(ledger: Ledger, thread_id: str, question: str, run: ThreadRunRow)
 
 
 def take(ledger: Ledger, run_id: str, place: Place) -> tuple[ThreadRunRow, list[str]] | None:
-    """Begins a run that waits, or one that another process lost. None if it is not its turn, or somebody was faster."""
+    """Begins a run that waits, or one that another process lost. None if it is not its turn, or somebody was faster.
+
+    One that was called off meanwhile (`wanted`) is taken as well: only to be ended, by whoever has it now.
+    """
     found = ledger.threads.run(run_id)
     thread = ledger.threads.quick.now(found.thread_id) if found else None
     run = ledger.threads.run(run_id, lock=True)
@@ -251,6 +260,10 @@ def take(ledger: Ledger, run_id: str, place: Place) -> tuple[ThreadRunRow, list[
             return None
     elif not _its_turn(ledger, run):
         return None
+    if run.wanted:
+        _seize(ledger, run, place)
+        ledger.session.add(run)
+        return run, []
     changes, superseded = begin(ledger, thread, run, place)
     ledger.session.add(run)
     ledger.threads.quick.change_thread(thread.id, **changes)
@@ -269,7 +282,16 @@ def _its_turn(ledger: Ledger, run: ThreadRunRow) -> bool:
 
 def deaths(run: ThreadRunRow) -> int:
     """How many processes died with it, as it is begun anew."""
-    return run.attempt - 1 - int(run.problem.get("handed_over", 0))
+    return run.attempt - 1 - int(run.problem.get("handed_over", 0)) - min(int(run.problem.get("away", 0)), _OUTAGES)
+
+
+def excuse(ledger: Ledger, run_id: str, attempt: int) -> None:
+    """The records were away, and its process lives: nobody died with this attempt, and the next one is due soon."""
+    row = ledger.threads.run(run_id, lock=True)
+    if row is not None and row.attempt == attempt and row.status == "running":
+        row.lease_until = ledger.threads.lease(_PAUSE_S)
+        row.problem = {**row.problem, "away": int(row.problem.get("away", 0)) + 1}
+        ledger.session.add(row)
 
 
 def end(

@@ -6,7 +6,8 @@ say, by rows (`engine/thread_answers.py`), and nothing else gets past it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from langgraph.types import Command, Send, StateSnapshot
 from pydantic import PydanticUserError
 
 from core.actions import JSON
-from core.errors import InvalidInput, NotFound
+from core.errors import Conflict, InvalidInput, NotFound
 from core.people import HOME, Person
 from engine.served import Emit, Outcome, State, Task, Turn, Within
 from engine.thread_answers import AnsweredBy, Answers
@@ -66,10 +67,12 @@ class PlainGraph:
     # running
 
     async def run(self, turn: Turn, emit: Emit) -> Outcome:
+        turn, began = await self._as_begun(turn)
         config = self._config(turn.person.workspace, turn.thread_id, turn.checkpoint)
         config["configurable"] |= _configurable(turn.config)
         config["configurable"] |= {"graph_id": self.name, "assistant_id": self.name}
-        config["metadata"] = {**turn.metadata, "run_id": turn.run_id, "graph_id": self.name, "assistant_id": self.name}
+        ours = {"run_id": turn.run_id, "began": began, "graph_id": self.name, "assistant_id": self.name}
+        config["metadata"] = {**turn.metadata, **ours}
         config["recursion_limit"] = _recursion(turn.config)
         if isinstance(tags := turn.config.get("tags"), list):
             config["tags"] = [str(tag) for tag in tags]
@@ -106,14 +109,35 @@ class PlainGraph:
             return Outcome("interrupted" if state.next else "success", state.values, state.asked)
         return Outcome("success", _mapping(telling.values))
 
+    async def _as_begun(self, turn: Turn) -> tuple[Turn, str]:
+        """The turn under what its steps began with, and the run that brought this.
+
+        What reviewers are asked about is more than the question's text: a graph reads its config and context too. So
+        each step names the run that brought them, and whatever goes on from it, goes on with them.
+        Raises `Conflict` where they are not known any more.
+        """
+        if self._by != "reviewers" or not (turn.resumes or turn.input is None):
+            return turn, turn.run_id
+        last = await self._steps.last(key_of(turn.person.workspace, turn.thread_id))
+        if last is None:
+            return turn, turn.run_id
+        began = str(last.get("began", ""))
+        given = await self._answers.begun_with(turn.person.workspace, began)
+        if given is None:
+            raise Conflict(
+                "The run that began this is no more, and nobody knows its config.", hint="Send new input, or a new run."
+            )
+        own = {name: value for name, value in turn.config.items() if name == "recursion_limit"}
+        kept = {name: value for name, value in given["config"].items() if name != "recursion_limit"}
+        return replace(turn, config=kept | own, context=given["context"], metadata=given["metadata"]), began
+
     async def _goes_on(self, turn: Turn, config: RunnableConfig) -> tuple[Any, RunnableConfig]:
         """What to hand to the graph: new input, answers, or nothing where it goes on from its last step."""
-        if (
-            turn.attempt > 1
-            and await self._steps.last_run(key_of(turn.person.workspace, turn.thread_id)) == turn.run_id
-        ):
-            config["configurable"].pop("checkpoint_id", None)
-            return await self._pending(turn, config), config
+        if turn.attempt > 1:
+            last = await self._steps.last(key_of(turn.person.workspace, turn.thread_id)) or {}
+            if turn.resumes or last.get("run_id") == turn.run_id:
+                config["configurable"].pop("checkpoint_id", None)
+                return await self._pending(turn, config), config
         command = _command(turn.command)
         if turn.resumes:
             said = await self._answers.given(turn.person.workspace, turn.thread_id, turn.run_id)
@@ -125,22 +149,28 @@ class PlainGraph:
         return turn.input, config
 
     async def _pending(self, turn: Turn, config: RunnableConfig) -> Any:
-        """Answers that are given and that the graph has not had yet."""
+        """Answers that are given and that the graph has not had yet.
+
+        A second question of the same step has the id of the first: what was handed over once is not handed over again.
+        """
         said = await self._answers.given(turn.person.workspace, turn.thread_id)
         if not said:
             return None
-        snapshot = await self._graph.aget_state(config)
-        open_ = {each.id: said[each.id] for each in snapshot.interrupts if each.id in said}
+        snapshot = await self._graph.aget_state(config, subgraphs=True)
+        had = await self._steps.answered(snapshot)
+        open_ = {each.id: said[each.id] for each in snapshot.interrupts if each.id in said.keys() - had}
         return Command(resume=open_) if open_ else None
 
     async def accept(self, person: Person, thread_id: str, resume: JSON) -> Within | None:
         return self._answers.accept(person, thread_id, resume, self._by)
 
-    def steer(self, command: Mapping[str, JSON], checkpoint: str) -> None:
+    def steer(self, command: Mapping[str, JSON], checkpoint: str, beside: Sequence[str] = ()) -> None:
         if self._by == "reviewers" and command:
             raise refuse_detour(f"command.{min(command)}")
         if self._by == "reviewers" and checkpoint:
             raise refuse_detour("Going on from an older step")
+        if self._by == "reviewers" and beside:
+            raise refuse_detour(f"Another {beside[0]} than the one that it began with")
 
     async def roll_back(self, person: Person, thread_id: str, run_id: str) -> None:
         await self._steps.take_back(key_of(person.workspace, thread_id), run_id)

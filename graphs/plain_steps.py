@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.serde.types import RESUME
+from langgraph.types import StateSnapshot
 
 from graphs.checkpoints import InlineSqliteSaver
 
@@ -29,10 +31,22 @@ class Steps:
     def __init__(self, saver: BaseCheckpointSaver[Any]) -> None:
         self._saver = saver
 
-    async def last_run(self, thread: str) -> str:
-        """Which run made the last step; empty if there is none."""
+    async def last(self, thread: str) -> Mapping[str, Any] | None:
+        """What is noted beside the last step, `run_id` and `began` among it; None if there is none."""
         found = await self._saver.aget_tuple(_at(thread))
-        return str(found.metadata.get("run_id", "")) if found else ""
+        return dict(found.metadata) if found else None
+
+    async def answered(self, snapshot: StateSnapshot) -> set[str]:
+        """Ids of open questions whose tasks have had an answer since: in subgraphs too, where they are shown."""
+        found = await self._saver.aget_tuple(snapshot.config)
+        tasks = {task for task, channel, _ in (found.pending_writes or () if found else ()) if channel == RESUME}
+        ids: set[str] = set()
+        for task in snapshot.tasks:
+            if isinstance(task.state, StateSnapshot):
+                ids |= await self.answered(task.state)
+            elif task.id in tasks:
+                ids |= {each.id for each in task.interrupts}
+        return ids
 
     async def take_back(self, thread: str, run_id: str) -> None:
         """All steps from the first one of this run on."""

@@ -33,6 +33,7 @@ _NOW = select(
     _THREADS.c.graph,
     _THREADS.c.meta,
     _THREADS.c.interrupts,
+    _THREADS.c.starters,
     exists().where(*_OPEN).label("busy"),
 ).where(*_OF_THREAD)
 _LOCK = select(_THREADS.c.id).where(*_OF_THREAD).with_for_update()
@@ -73,6 +74,7 @@ class ThreadNow(NamedTuple):
     graph: str
     meta: dict[str, Any]
     interrupts: dict[str, Any]
+    starters: list[str]
     busy: bool
     """It has a run that is not over."""
 
@@ -132,7 +134,7 @@ class Quick:
             updated_at=self._now,
         )
         self._session.connection().execute(_ADD_THREAD, self._owned(ThreadRow, _columns(row)))
-        return ThreadNow(thread_id, person, "", dict(meta), {}, busy=False)
+        return ThreadNow(thread_id, person, "", dict(meta), {}, [], busy=False)
 
     def add_run(self, run: ThreadRunRow) -> None:
         run.workspace, run.created_at, run.updated_at = self._within(), self._now, self._now

@@ -28,6 +28,8 @@ class ThreadRow(Row, table=True):
     graph: str = Field(default="", max_length=64)
     """Whose it is, from its first run on."""
     opened_by: str = Field(max_length=64)
+    starters: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    """Everybody who ever brought something new to it: nobody of them answers its questions. None is taken away."""
     status: str = Field(default="idle", max_length=16)
     """idle, busy, interrupted, error"""
     meta: dict[str, Any] = json_object()

@@ -77,6 +77,7 @@ class Threads:
         row = {
             "id": thread_id,
             "opened_by": person,
+            "starters": [],
             "graph": "",
             "status": "idle",
             "meta": dict(meta),

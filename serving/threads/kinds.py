@@ -6,7 +6,7 @@ caller on the desk, and what clients are shown is told from the case's log: no w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -78,7 +78,7 @@ class KindOnThreads:
     async def run(self, turn: Turn, emit: Emit) -> Outcome:
         return await Run(self._house, self._kind, turn, emit).to_its_end()
 
-    def steer(self, command: Mapping[str, JSON], checkpoint: str) -> None:
+    def steer(self, command: Mapping[str, JSON], checkpoint: str, beside: Sequence[str] = ()) -> None:
         """Only `goto: __end__` may pass, by which a client leaves what is asked: it decides nothing."""
         if checkpoint or command.get("update") or command.get("goto") not in (None, "", "__end__", ["__end__"]):
             raise Forbidden(_AROUND, hint=_INSTEAD)

@@ -45,6 +45,7 @@ def upgrade() -> None:
         _named("id", 36, primary_key=True),
         _named("graph", 64),
         _named("opened_by", 64),
+        _object("starters"),
         _named("status", 16),
         *(_object(name) for name in ("meta", "state", "interrupts")),
         _named("case_id", 40),
