@@ -67,6 +67,8 @@ class AuthSettings(_Part):
     """What one person may ask for in the long run; 0 for no limit."""
     requests_at_once: int = Field(default=2_000, ge=1)
     """What they may ask for in one go."""
+    attached_bytes_a_day: int = Field(default=2_000_000_000, ge=0)
+    """New attachments that one person, or service account, may send to a process; 0 for no limit."""
     failures_per_minute: float = Field(default=60.0, ge=0)
     """Wrong tokens that are looked up for one address; 0 for no limit."""
     failures_at_once: int = Field(default=100, ge=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,8 +41,11 @@ def sealed(folder: Path, sealer: Sealer | None) -> Iterator[None]:
 
 
 def write(path: Path, content: bytes) -> None:
+    """Whole or not at all: under its name there is never a part of it."""
     sealer = _SEALERS.get(path.parent.resolve())
-    path.write_bytes(sealer.seal(content, _PLACE) if sealer is not None else content)
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    part.write_bytes(sealer.seal(content, _PLACE) if sealer is not None else content)
+    part.replace(path)
 
 
 def read(path: Path) -> bytes:

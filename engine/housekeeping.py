@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -31,6 +33,8 @@ _ROWS = 1_000
 _EVERY = timedelta(minutes=10)
 _FRESH_S = 24 * 3600.0
 """A file that came less than a day ago may be named by a case that is about to be submitted."""
+_SENT = re.compile(r"[0-9a-f]{40}(\.[0-9a-f]+)?")
+"""The name of a file that came by the API; with an end of its own, one that was never written to its end."""
 
 
 class Checkpoints(Protocol):
@@ -84,6 +88,8 @@ class Housekeeper:
         self._prune_queue = prune_queue
         self._next: datetime | None = None
         self._done: Counter[str] = Counter()
+        self._in_use: set[str] = set()
+        """Files that a case names: each is looked for once in a process."""
 
     async def chore(self) -> None:
         """One piece of each, every ten minutes, or at each round while there is more."""
@@ -118,12 +124,15 @@ class Housekeeper:
                 **{f"{table} rows": n for table, n in ledger.retention.spent(ledger.now - self._terms.spent).items()},
             }
 
-        return dict(+Counter(await self._database.read(SYSTEM, count)))
+        found = Counter(await self._database.read(SYSTEM, count))
+        found["attachments that no case names"] = len(await self._named_by_none(await self._old_files()))
+        return dict(+found)
 
     async def _piece(self, done: Counter[str]) -> bool:
         """Whether there may be more."""
         more = await self._erase(done)
         more |= await self._prune(done)
+        more |= await self._drop_unnamed(done)
         return await self._sweep_out(done) or more
 
     async def _prune(self, done: Counter[str]) -> bool:
@@ -162,6 +171,7 @@ class Housekeeper:
         for name in files:
             (self._attachments / name).unlink(missing_ok=True)
         done["attachments"] += len(files)
+        self._in_use.difference_update(*(case.words for case in cases))
         await self._checkpoints.forget([case.case_id for case in cases])
         for case in cases:  # last: what is not marked yet is done over
             gone = await self._database.write(SYSTEM, lambda ledger, case=case: _erased(ledger, case))  # type: ignore[misc]
@@ -182,11 +192,41 @@ class Housekeeper:
         elsewhere = await asyncio.to_thread(self._database.transact, SYSTEM, look, False)
         return [ref for ref in refs if ref not in elsewhere]
 
+    async def _drop_unnamed(self, done: Counter[str]) -> bool:
+        """Files of which no case was made within a day: whoever sent them did not go on."""
+        found = (await self._old_files())[:_CASES]
+        for name in await self._named_by_none(found):
+            (self._attachments / name).unlink(missing_ok=True)
+            done["attachments"] += 1
+        return len(found) == _CASES
+
+    async def _named_by_none(self, names: list[str]) -> list[str]:
+        for start in range(0, len(names), _CASES):
+
+            def look(ledger: Ledger, some: Sequence[str] = names[start : start + _CASES]) -> set[str]:
+                return ledger.retention.named_elsewhere(some, [])
+
+            self._in_use |= await asyncio.to_thread(self._database.transact, SYSTEM, look, False)
+        return [name for name in names if name not in self._in_use and self._is_old(name)]
+
+    async def _old_files(self) -> list[str]:
+        """Those that may be in nobody's use."""
+
+        def look() -> list[str]:
+            names = os.listdir(self._attachments) if self._attachments.is_dir() else []
+            sent = (name for name in names if _SENT.fullmatch(name) and name not in self._in_use)
+            return sorted(name for name in sent if self._is_old(name))
+
+        return await asyncio.to_thread(look)
+
     def _is_file(self, word: str) -> bool:
         """Whether a text of a payload is the name of an attachment that may go."""
         if not word.isalnum() or len(word) > 100:
             return False
-        path = self._attachments / word
+        return self._is_old(word)
+
+    def _is_old(self, name: str) -> bool:
+        path = self._attachments / name
         return path.is_file() and time.time() - path.stat().st_mtime > _FRESH_S
 
     async def _sweep_out(self, done: Counter[str]) -> bool:

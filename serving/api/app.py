@@ -29,6 +29,7 @@ from serving.api.routes import house as house_routes
 from serving.api.sse import Streams
 from serving.api.welcome import StillWelcome
 from serving.auth.door import Door
+from serving.auth.rates import Rates
 from serving.chat.errors import OpenAiErrors
 from serving.house import House
 
@@ -56,6 +57,8 @@ def make_app(house: House) -> FastAPI:
     app.state.house = house
     app.state.streams = Streams(house)
     app.state.door = Door(house)
+    a_day = house.settings.auth.attached_bytes_a_day
+    app.state.attached = Rates(a_day / 86_400, a_day)
     app.add_middleware(StillWelcome, every_s=house.settings.auth.streams_asked_s)
     headers.install(app, house.settings.server)
     return app

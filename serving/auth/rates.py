@@ -25,17 +25,17 @@ class Rates:
     def __len__(self) -> int:
         return len(self._left)
 
-    def wait(self, name: str) -> int:
-        """Takes one. Seconds to wait where there is none, and 0 where there was."""
+    def wait(self, name: str, many: float = 1.0) -> int:
+        """Takes so many. Seconds to wait where there are not as many, and 0 where there were."""
         if not self._per_s:
             return 0
-        left = self._now(name)
-        spent = left >= 1.0
-        self._left[name] = (left - 1.0 if spent else left, self._clock())
+        left, many = self._now(name), min(many, self._at_once)
+        spent = left >= many
+        self._left[name] = (left - many if spent else left, self._clock())
         self._left.move_to_end(name)
         if len(self._left) > self._most:
             self._left.popitem(last=False)
-        return 0 if spent else self._until(left)
+        return 0 if spent else self._until(left, many)
 
     def empty(self, name: str) -> int:
         """Seconds to wait until there is one; takes nothing."""
@@ -46,5 +46,5 @@ class Rates:
         left, at = self._left.get(name, (self._at_once, self._clock()))
         return min(self._at_once, left + (self._clock() - at) * self._per_s)
 
-    def _until(self, left: float) -> int:
-        return max(1, math.ceil((1.0 - left) / self._per_s))
+    def _until(self, left: float, many: float = 1.0) -> int:
+        return max(1, math.ceil((many - left) / self._per_s))

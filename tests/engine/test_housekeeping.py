@@ -158,6 +158,21 @@ async def test_a_case_that_is_over_for_long_loses_its_content_and_keeps_what_it_
     assert await till.house.housekeeper.run() == {}
 
 
+async def test_a_file_of_which_no_case_was_made_goes_after_a_day(opened: Opened) -> None:
+    till, _ = opened
+    named, unnamed, broken_off, new, other = ("a" * 40, "b" * 40, f"{'c' * 40}.0a1b2c3d", "d" * 40, "README")
+    for name in (named, unnamed, broken_off, new, other):
+        (till.house.attachments / name).write_bytes(b"a picture")
+        if name != new:
+            os.utime(till.house.attachments / name, (0, 0))
+    await till.run([write(text=named)])
+
+    assert await till.house.housekeeper.plan() == {"attachments that no case names": 2}
+    assert (await till.house.housekeeper.run())["attachments"] == 2
+    assert sorted(each.name for each in till.house.attachments.iterdir()) == sorted([named, new, other])
+    assert "attachments" not in await till.house.housekeeper.run()
+
+
 async def test_an_event_that_comes_again_is_known_after_its_case_was_erased(opened: Opened) -> None:
     till, _ = opened
     case = await till.run([write()])

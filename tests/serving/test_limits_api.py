@@ -71,6 +71,22 @@ async def test_who_asks_too_often_is_told_when_to_come_back(live: Live) -> None:
                 assert (await http.get(f"{tight.url}/ok")).status_code == 200
 
 
+async def test_nobody_fills_the_disk_with_attachments() -> None:
+    with quick_folder() as folder:
+        auth = AuthSettings(attached_bytes_a_day=1_000)
+        async with living(Settings(data=folder / "data", auth=auth)) as small:
+            await small.add("kiosk", "service")
+            async with small.as_() as http, small.as_("kiosk") as other:
+                first = await http.post("/attachments", content=b"1" * 900)
+                assert first.status_code == 201
+                assert (await http.post("/attachments", content=b"1" * 900)).json() == first.json()  # it is there
+                answer = await http.post("/attachments", content=b"2" * 900)
+                assert answer.status_code == 429
+                assert 0 < int(answer.headers["Retry-After"]) <= 86_400
+                assert (await other.post("/attachments", content=b"2" * 900)).status_code == 201
+            assert len(list(small.house.attachments.iterdir())) == 2
+
+
 async def test_guessing_tokens_is_slow_and_told(live: Live, caplog: pytest.LogCaptureFixture) -> None:
     with quick_folder() as folder:
         async with living(Settings(data=folder / "data", auth=TIGHT)) as tight:

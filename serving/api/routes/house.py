@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from importlib.metadata import version
 
@@ -9,12 +10,14 @@ from fastapi import APIRouter, Request
 from sse_starlette import EventSourceResponse
 
 from core import attachments
+from core.errors import Busy
 from core.people import Permission, require
 from core.wire import Kind, Me, Status
 from ledger.database import Ledger
 from serving.api.deps import Caller, LastEventId, Reader, Rooms, admitted
 from serving.api.keyed import KeyedRoute
 from serving.api.sse import STREAM, TRACE, Following, follow, position, streams_of
+from serving.auth.rates import Rates
 
 router = APIRouter(tags=["house"], route_class=KeyedRoute)
 
@@ -93,10 +96,13 @@ async def attach(house: Rooms, person: Caller, request: Request) -> dict[str, st
     """Keeps the body, a photo, under its content's hash; the answer's `ref` goes into a case's payload."""
     require(person, Permission.SUBMIT)
     content = await request.body()
-    ref = f"{hashlib.sha256(content).hexdigest()[:40]}"
+    ref = (await asyncio.to_thread(hashlib.sha256, content)).hexdigest()[:40]
     path = house.attachments / ref
     if path.exists():
         path.touch()  # housekeeping leaves alone what came lately
-    else:
-        attachments.write(path, content)
+        return {"ref": ref}
+    allowance: Rates = request.app.state.attached
+    if seconds := allowance.wait(f"{person.workspace}/{person.id}", len(content)):
+        raise Busy(f"{person.id} sent too much today.", retry_after=seconds, hint="Send it again later.")
+    await asyncio.to_thread(attachments.write, path, content)
     return {"ref": ref}
