@@ -68,8 +68,10 @@ def tokens_of(ledger: Ledger, by: Person, person: str) -> list[TokenRow]:
 def end(ledger: Ledger, by: Person, token_id: str) -> None:
     """Ends one token: one's own, or anybody's for whoever administers. Raises `NotFound`, `Forbidden`."""
     row = ledger.people.tokens.get(token_id)
-    if row.person != by.id and not (ADMIN in by.roles and by.scopes is None):
-        raise NotFound("There is no such token of yours.", hint="GET /api/v1/tokens lists yours.")
+    if row.person != by.id:
+        if ADMIN not in by.roles or by.scopes is not None:
+            raise NotFound("There is no such token of yours.", hint="GET /api/v1/tokens lists yours.")
+        _administers(by, "end the tokens of others")
     if row.id != by.token:
         _whole(by, "ends only itself")
     if row.revoked_at is None:

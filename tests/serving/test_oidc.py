@@ -49,6 +49,11 @@ class Town:
         async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as http:
             return await http.get(f"{self.live.url}/api/v1{path}")
 
+    async def of(self, person: str) -> str:
+        """The id of their token."""
+        (row,) = await self.live.house.database.read("default", lambda ledger: ledger.people.tokens.good(person))
+        return str(row.id)
+
     async def refused(self, token: str) -> str:
         answer = await self.ask(token)
         assert answer.status_code == 401, answer.text
@@ -164,6 +169,8 @@ async def test_one_human_being_has_one_vote(town: Town) -> None:
         assert answer.status_code == 403
         await town.live.add("till", "service")
         answer = await olga.post("/tokens", json={"person": "till"})
+        assert (answer.status_code, "sign in" in answer.json()["detail"]) == (403, True)
+        answer = await olga.delete(f"/tokens/{await town.of('till')}")  # nor does it shut anybody out
         assert (answer.status_code, "sign in" in answer.json()["detail"]) == (403, True)
     async with town.live.as_("till") as till:  # machines have tokens of the house
         assert (await till.get("/me")).json()["permissions"] == ["submit"]
