@@ -89,7 +89,7 @@ DELETE /threads/{thread_id}                                     -       ~       
 POST   /threads/{thread_id}/copy                                -       ~        -         -         -           -
 GET    /threads/{thread_id}/state                               +       ~        +         +         +           +
 GET    /threads/{thread_id}/state/{checkpoint_id}               ~       ~        ~         ~         ~           ~
-POST   /threads/{thread_id}/state/checkpoint                    +       +        +         +         +           +
+POST   /threads/{thread_id}/state/checkpoint                    +       ~        +         +         +           +
 POST   /threads/{thread_id}/state                               -       ~        -         -         -           -
 POST   /threads/{thread_id}/history                             +       ~        +         +         +           +
 GET    /threads/{thread_id}/history                             +       ~        +         +         +           +
@@ -114,10 +114,12 @@ POST   /runs/batch                                              +       +       
 
 _CASE = {"kind": "returns", "payload": "{payload}"}
 _RUN = {"assistant_id": "returns", "input": "{payload}"}
+_EVENT = {"specversion": "1.0", "id": "e-1", "source": "/shop", "type": "com.countersign.case.submit", "data": _CASE}
 _NO_RUN = "00000000-0000-4000-8000-000000000000"
 _MANIFEST = {"kind": "returns", "policy": "p", "version": "1", "digest": "0" * 64, "follows": ""}
 
 BODIES: dict[str, dict[str, Any]] = {
+    "GET /api/v1/approvals/reasons": {"kind": "returns"},
     "POST /api/v1/cases": _CASE,
     "POST /api/v1/cases/batch": {"cases": [_CASE]},
     "POST /api/v1/approvals/{approval_id}/decide": {"choice": "reject", "seen": "stale", "reason_code": "other"},
@@ -126,6 +128,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/policies/drafts": {"manifest": _MANIFEST, "text": ""},
     "POST /api/v1/people/{person_id}/roles": {"roles": ["returns_reviewer"]},
     "POST /threads/prune": {"thread_ids": [_NO_RUN]},
+    "POST /api/v1/events": _EVENT,
+    "POST /threads/{thread_id}/state/checkpoint": {"checkpoint": {}},
     "POST /threads/{thread_id}/state": {"values": {"plan": "pay"}},
     "POST /threads/{thread_id}/runs": _RUN,
     "POST /threads/{thread_id}/runs/stream": _RUN,
@@ -136,7 +140,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /runs/cancel": {"thread_id": "{thread_id}", "run_ids": [_NO_RUN]},
     "POST /v1/chat/completions": {"model": "returns", "messages": [{"role": "user", "content": "hi"}], "user": "cus_1"},
 }
-"""What a request needs to get as far as the question who may."""
+"""What a request needs to get as far as the question who may; of a GET, its query."""
+
+TYPES = {"POST /api/v1/events": "application/cloudevents+json"}
+"""Of bodies that are not plain JSON."""
 
 
 class Line(NamedTuple):
