@@ -53,6 +53,8 @@ class Wish:
     after_s: float = 0.0
     creates: bool = False
     """Makes the thread if there is none."""
+    talk: str = ""
+    """The conversation that the thread is made for, if it is: each has one."""
     temporary: bool = False
 
     @property
@@ -109,7 +111,7 @@ def start(
     thread = quick.now(thread_id)
     if thread is None and wish.creates:
         require(person, Permission.SUBMIT)
-        thread = quick.add_thread(thread_id, person.id, wish.meta)
+        thread = _made(ledger, person, thread_id, wish)
     thread = seen_by(person, thread) if wish.resumes else written_by(person, thread)
     require_kind(person, served.name)
     fits(thread.graph, served)
@@ -138,6 +140,14 @@ def start(
     quick.add_run(run)
     quick.change_thread(thread_id, **own, status="busy")
     return started
+
+
+def _made(ledger: Ledger, person: Person, thread_id: str, wish: Wish) -> ThreadNow | None:
+    if not wish.talk:
+        return ledger.threads.quick.add_thread(thread_id, person.id, wish.meta)
+    if not ledger.threads.open(thread_id, person.id, wish.meta, wish.talk):
+        raise Conflict("This conversation has a thread.", hint="Look for it again.", present="exists")
+    return ledger.threads.quick.now(thread_id)
 
 
 def _run_of(ledger: Ledger, person: Person, thread_id: str, wish: Wish, served: Served) -> ThreadRunRow:

@@ -22,6 +22,7 @@ class ThreadRow(Row, table=True):
     __table_args__ = (
         Index("thread_by_update", "workspace", "updated_at"),
         Index("thread_by_case", "case_id", **_where("case_id <> ''")),
+        Index("thread_by_talk", "workspace", "talk", unique=True, **_where("talk <> ''")),
     )
     workspace: str = Field(primary_key=True, max_length=64)
     id: str = Field(primary_key=True, max_length=36)
@@ -39,6 +40,8 @@ class ThreadRow(Row, table=True):
     """Open questions after the last run: `{task: [{id, value}]}`."""
     case_id: str = Field(default="", max_length=40)
     """The case that it became, where its graph is a kind of business task."""
+    talk: str = Field(default="", max_length=64)
+    """Digest of whose conversation it is, where the chat found it a thread. No client can say or guess its way in."""
     notes: dict[str, Any] = sealed_object("thread.notes")
     """What the graph's own side keeps beside it. No client sees it."""
     created_at: datetime = a_time()

@@ -72,8 +72,11 @@ class Threads:
         """The conversation that became this case."""
         return self._session.exec(rows(ThreadRow).where(ThreadRow.case_id == case_id)).first()
 
-    def open(self, thread_id: str, person: str, meta: Mapping[str, Any]) -> bool:
-        """A new thread; False if there is one under that id."""
+    def of_talk(self, talk: str) -> ThreadRow | None:
+        return self._session.exec(rows(ThreadRow).where(ThreadRow.talk == talk)).first()
+
+    def open(self, thread_id: str, person: str, meta: Mapping[str, Any], talk: str = "") -> bool:
+        """A new thread; False if there is one under that id, or of that talk."""
         row = {
             "id": thread_id,
             "opened_by": person,
@@ -84,6 +87,7 @@ class Threads:
             "state": {},
             "interrupts": {},
             "case_id": "",
+            "talk": talk,
             "notes": {},
             "created_at": self._now,
             "updated_at": self._now,

@@ -68,7 +68,7 @@ async def answer(
     spoken = Spoken.of(request)
     kind = house.kinds.get(model)
     if kind is None:
-        talk = PlainTalk(house, person, model, request.customer(needed=False), session, spoken)
+        talk = PlainTalk(house, person, model, request.customer(needed=not session), session, spoken)
         return Answering("", talk.events(spoken.answers, chat.settle_s))
     assert kind.converse is not None
     sitting = Sitting(person, kind.name, kind.converse, request.customer(), session)

@@ -1,7 +1,8 @@
 """A talk with a plain LangGraph graph: a thread of the threads API, with one run for each turn.
 
-The thread's name is made of who asks, for whom, and of the session or the first words, and the run carries the digest
-of its turn: a request that is sent again finds the run, and says nothing twice. While a question of the graph waits
+Its thread is found in our own records, by who asks, for whom, and by the session or the first words; its id is drawn by
+lot, so nobody else opens it first. The run carries the digest of its turn: a request that is sent again finds the run,
+and says nothing twice. While a question of the graph waits
 for people, nothing that is said here takes its place.
 """
 
@@ -12,26 +13,26 @@ import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 from weakref import WeakValueDictionary
 
 from core.actions import JSON
-from core.errors import Busy, Conflict, CountersignError, NotFound
-from core.ids import canonical, digest
+from core.errors import Busy, Conflict, CountersignError
+from core.ids import digest
 from core.people import Person
 from engine.thread_log import END
 from engine.thread_starts import Wish
+from ledger.database import Ledger
 from ledger.thread_tables import ThreadRow, ThreadRunRow
 from serving.chat.following import Event, Says, Spent, Working
 from serving.chat.sessions import Spoken
 from serving.house import House
 
-_TALKS = UUID("6f0f5f2e-31d0-4c59-9d3a-6a8c1f7f5d10")
 _ROUNDS = 5
 _LATEST = 20
 """Runs of a thread among which a turn is looked for."""
 _TURNS: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-"""By thread: of requests for the same turn in this process one acts, the others find its run."""
+"""By talk: of requests for the same turn in this process one acts, the others find its run."""
 
 _WAITS = "Somebody has to look at this before I can go on. You need not do anything; ask me here how it stands."
 _WORKS = "I am still working on it; ask me again in a moment."
@@ -57,7 +58,7 @@ class PlainTalk:
             "customer": customer,
             "session" if session else "first": first,
         }
-        self.thread_id = str(uuid5(_TALKS, canonical(named).decode()))
+        self._talk = digest(named)
         self._now = [line.text for line in spoken.lines if line.now]
         self._turn = digest({"before": len(spoken.lines) - len(self._now), "now": self._now})
 
@@ -81,7 +82,7 @@ class PlainTalk:
 
     async def _run(self) -> ThreadRunRow | None:
         """The run of this turn, begun if it is not there; None while the graph waits for people, or nothing is said."""
-        async with _TURNS.setdefault(self.thread_id, asyncio.Lock()):
+        async with _TURNS.setdefault(self._talk, asyncio.Lock()):
             for _ in range(_ROUNDS):
                 thread, runs = await self._known()
                 for run in runs:
@@ -92,13 +93,14 @@ class PlainTalk:
                 for run in runs:
                     if run.ended_at is None:
                         await self._house.runs.over(self._person.workspace, run.id)
+                thread_id = thread.id if thread is not None else str(uuid4())
                 with suppress(Conflict):  # another process was faster
-                    return await self._house.runs.start(self._person, self.thread_id, self._wish())
+                    return await self._house.runs.start(self._person, thread_id, self._wish(thread_id))
         raise Busy("This conversation moves faster than it can be followed.", hint="Send it again.")
 
-    def _wish(self) -> Wish:
+    def _wish(self, thread_id: str) -> Wish:
         said: list[JSON] = [
-            {"role": "user", "content": text, "id": str(uuid5(UUID(self.thread_id), f"{self._turn}:{number}"))}
+            {"role": "user", "content": text, "id": str(uuid5(UUID(thread_id), f"{self._turn}:{number}"))}
             for number, text in enumerate(self._now)
         ]
         return Wish(
@@ -109,16 +111,17 @@ class PlainTalk:
             meta={"chat": self._turn},
             strategy="reject",
             creates=True,
+            talk=self._talk,
         )
 
     async def _known(self) -> tuple[ThreadRow | None, Sequence[ThreadRunRow]]:
         """The thread, and its latest runs, the newest first."""
-        try:
-            thread = await self._house.threads.get(self._person, self.thread_id)
-            runs = await self._house.threads.runs(self._person, self.thread_id, status="", limit=_LATEST, offset=0)
-        except NotFound:
-            return None, ()
-        return thread, sorted(runs, key=lambda run: -(run.number or 0))
+
+        def look(ledger: Ledger) -> tuple[ThreadRow | None, Sequence[ThreadRunRow]]:
+            thread = ledger.threads.of_talk(self._talk)
+            return thread, () if thread is None else ledger.threads.runs(thread.id, limit=_LATEST)
+
+        return await self._house.database.read(self._person.workspace, look)
 
     async def _follow(self, run: ThreadRunRow) -> AsyncGenerator[Event, None]:
         last = ""

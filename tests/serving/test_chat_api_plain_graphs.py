@@ -60,7 +60,27 @@ async def test_a_talk_goes_on_with_what_the_graph_remembers(live: Live) -> None:
     assert await said(live, "counts", "One", first, "Two", user="cus_1") == "2 of cus_1: Two"
     assert await said(live, "counts", "One", user="cus_2") == "1 of cus_2: One"
     assert await said(live, "counts", "One", person="other", user="cus_1") == "1 of cus_1: One"
-    assert await said(live, "counts", "One") == "1 of nobody: One"
+    assert await said(live, "counts", "One", metadata={"session": "s-0"}) == "1 of nobody: One"
+
+
+async def test_two_who_begin_alike_are_never_in_one_talk(live: Live) -> None:
+    with pytest.raises(openai.BadRequestError) as nobody:
+        await said(live, "counts", "Hi")
+    assert nobody.value.param == "user"
+    assert await said(live, "counts", "Hi", metadata={"session": "s-3"}) == "1 of nobody: Hi"
+    assert await said(live, "counts", "Hi", metadata={"session": "s-4"}) == "1 of nobody: Hi"
+
+
+async def test_nobody_else_can_open_the_thread_of_a_talk_to_come(live: Live) -> None:
+    theirs = get_client(url=live.url, api_key=live.tokens["chat"])
+    ids = set()
+    for _ in range(2):
+        assert await said(live, "counts", "Same", user="cus_6") == "1 of cus_6: Same"
+        found = await theirs.threads.search(values={"messages": [{"content": "Same"}]})
+        (thread,) = [each["thread_id"] for each in found]
+        ids.add(thread)
+        await theirs.threads.delete(thread)
+    assert len(ids) == 2  # drawn by lot, not made of what others know
 
 
 async def test_a_turn_that_is_sent_again_runs_once(live: Live) -> None:
@@ -75,11 +95,11 @@ async def test_a_turn_that_is_sent_again_runs_once(live: Live) -> None:
 
 async def test_words_of_a_model_come_one_after_the_other(live: Live) -> None:
     sent: list[Any] = [{"role": "user", "content": "Speak."}]
-    stream = await client(live).chat.completions.create(model="streams", messages=sent, stream=True)
+    stream = await client(live).chat.completions.create(model="streams", messages=sent, stream=True, user="cus_7")
     pieces = [chunk.choices[0].delta.content or "" async for chunk in stream]
     assert "".join(pieces) == "Three plain words."
     assert len([piece for piece in pieces if piece]) > 2
-    assert await said(live, "streams", "Speak.") == "Three plain words."
+    assert await said(live, "streams", "Speak.", user="cus_7") == "Three plain words."
 
 
 async def test_a_question_waits_for_a_reviewer_and_is_not_talked_past(live: Live) -> None:
@@ -101,6 +121,8 @@ async def test_a_graph_that_breaks_is_an_error_without_its_insides(live: Live) -
     assert "till" not in broke.value.message
     sent: list[Any] = [{"role": "user", "content": "Hello"}]
     with pytest.raises(openai.APIError) as streamed:
-        async for _ in await client(live).chat.completions.create(model="fails", messages=sent, stream=True):
+        async for _ in await client(live).chat.completions.create(
+            model="fails", messages=sent, stream=True, user="cus_5"
+        ):
             pass
     assert "could not answer" in streamed.value.message

@@ -13,6 +13,7 @@ down_revision = "0005"
 _SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _SOME_ROWS = {
     "thread_by_case": ("thread", ["case_id"], "case_id <> ''", False),
+    "thread_by_talk": ("thread", ["workspace", "talk"], "talk <> ''", True),
     "thread_run_active": ("thread_run", ["workspace", "thread_id"], "status = 'running'", True),
     "thread_run_open": ("thread_run", ["status", "not_before"], "status IN ('pending', 'running')", False),
     "thread_run_ended": ("thread_run", ["ended_at"], "log_gone_at IS NULL AND ended_at IS NOT NULL", False),
@@ -49,6 +50,7 @@ def upgrade() -> None:
         _named("status", 16),
         *(_object(name) for name in ("meta", "state", "interrupts")),
         _named("case_id", 40),
+        _named("talk", 64),
         _object("notes"),
         *(_time(name) for name in ("created_at", "updated_at")),
         _time("state_at", nullable=True),
