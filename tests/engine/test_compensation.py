@@ -306,7 +306,8 @@ async def test_nothing_is_taken_back_while_its_case_goes_on(till: Till) -> None:
 @asynccontextmanager
 async def opened(folder: Path, server: str) -> AsyncIterator[Till]:
     with ExitStack() as stack:
-        async with open_till(folder, server=stack.enter_context(fresh_database()) if server else "") as till:
+        url = stack.enter_context(fresh_database()) if server else ""
+        async with open_till(folder / "on_server" if server else folder, server=url) as till:
             yield till
 
 

@@ -293,7 +293,7 @@ async def open_till(
         desk=desk or DeskSettings(),
         database=DatabaseSettings(url=SecretStr(server)),
         mcp=mcp or McpSettings(),
-        keys=KeySettings(encrypt=sealed),
+        keys=KeySettings(encrypt=sealed, ring=SecretStr(RING if server else "")),
     )
     async with open_house(
         settings, bell=bell, clock=clock, kinds={"till": kind}, model=model, ledger_on=ledger_on
