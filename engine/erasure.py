@@ -20,7 +20,7 @@ from ledger.database import Database, Ledger
 from ledger.retention import Named, named
 from ledger.tables import CaseRow
 
-_ERASED = "person.erased"
+_BEGUN, _ERASED = "person.erasure.begun", "person.erased"
 
 
 class PersonData:
@@ -69,9 +69,14 @@ class PersonData:
         cases = await self._database.read(person.workspace, look)
         done: Counter[str] = Counter()
         if cases:
+            who = {"by": person.id, "subject": subject}
+            begun = {**who, "cases": len(cases)}  # before: cut off after the last case, nobody would come back for it
+            await self._database.write(person.workspace, lambda ledger: ledger.audit.append(_BEGUN, begun))
             await self._housekeeper.erase(cases, done)
-            body = {"by": person.id, "subject": subject, **dict(+done)}
+            body = {**who, **dict(+done)}
             await self._database.write(person.workspace, lambda ledger: ledger.audit.append(_ERASED, body))
+            if await self._database.read(person.workspace, look):  # says which, and why, if one is needed again
+                raise Conflict("Some cases were needed again meanwhile.", hint="Erase again.", present="open")
         return dict(+done)
 
 

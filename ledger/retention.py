@@ -18,8 +18,9 @@ from sqlmodel import Session, SQLModel, col, select
 from core.personal import texts
 from core.states import FINISHED, CaseStatus, ReviewStatus, RunStatus
 from ledger.keys import Keys
+from ledger.pen import Pen
 from ledger.process_tables import ArrivalRow, OutboxRow, SourceRow
-from ledger.request_keys import RequestKeyRow
+from ledger.request_keys import RequestKeyRow, RequestKeys
 from ledger.tables import AuditRow, CaseRow, InboxRow, ReviewRow, RunRow, TimerRow, TokenRow, TraceRow
 from ledger.thread_tables import ThreadEventRow, ThreadRow, ThreadRunRow
 
@@ -86,10 +87,10 @@ class Retention:
     def erase(self, case_id: str) -> dict[str, int] | None:
         """Destroys a finished case's key, and deletes its payload, its trace and what its events and threads said.
 
-        None if somebody was faster.
+        None if somebody was faster, or it is needed again.
         """
         rows = self._locked([case_id], col(CaseRow.erased_at).is_(None), col(CaseRow.status).in_(FINISHED))
-        if not rows:
+        if not rows or self.held([case_id]):  # something may have begun since it was chosen
             return None
         events = [
             (event, _digest_of(event.payload))
@@ -110,6 +111,7 @@ class Retention:
             "outbox": self._delete(OutboxRow, *published),
             "arrival": self._delete(ArrivalRow, col(ArrivalRow.case_id) == case_id),
             "source": self._delete(SourceRow, col(SourceRow.case_id) == case_id),
+            "request_key": RequestKeys(self._session, self._now, Pen(self._session)).forget(case_id),
             **destroyed,
         }
 

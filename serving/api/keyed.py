@@ -61,15 +61,19 @@ async def once(request: Request, house: Rooms, person: Caller, key: RequestKey =
         headers = {**row.headers, "Idempotency-Replayed": "true"}
         raise _Replayed(Response(row.answer, row.status, headers))
     if cut_off:
-        raise Conflict(
-            "This was carried out, and its answer was lost.",
-            hint="Look at what it was about. It is not done again under this key.",
-            present="done",
-        )
+        raise _begun("Its answer was lost, or erased with what it told of.")
     raise KeyInUse(
         "A request with this idempotency key is being carried out.",
         hint="Wait for its answer, or send it again in a moment.",
         retry_after=1,
+    )
+
+
+def _begun(why: str) -> Conflict:
+    return Conflict(
+        f"This was begun, and may be done in whole or in part. {why}",
+        hint="Look at what it was about. It is not done again under this key; use a new one for what is missing.",
+        present="begun",
     )
 
 
@@ -103,10 +107,18 @@ class KeyedRoute(APIRoute):
             asked = _asked(request)
             if asked is not None:
                 asked.over = True
-                await _keep(request, asked, answer)
+                if not _passes(answer.status_code):
+                    await _keep(request, asked, answer)
+                elif asked.kept:
+                    await _keep(request, asked, problem(_begun(f"It was answered {answer.status_code} on the way.")))
             return answer
 
         return keyed
+
+
+def _passes(status: int) -> bool:
+    """Whether it may well be another answer in a moment: nobody is to hear it for as long as keys are kept."""
+    return status >= 500 or status == 429
 
 
 def _asked(request: Request) -> Keyed | None:
@@ -124,7 +136,7 @@ async def _keep(request: Request, asked: Keyed, answer: Response) -> None:
     try:
         await house.database.write(
             asked.workspace,
-            lambda ledger: ledger.request_keys.answered(asked, answer.status_code, headers, text),
+            lambda ledger: ledger.request_keys.answered(asked, answer.status_code, headers, text, request.url.path),
             durable=False,
         )
     except RECORDS_AWAY as away:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,9 @@ from core.errors import Conflict, NotFound
 from core.people import HOME, Person
 from core.sealing import ERASED
 from engine.erasure import PersonData
+from engine.housekeeping import Housekeeper
 from ledger.database import Ledger
+from ledger.retention import Named
 from ledger.tables import VoteRow
 from tests.support.till import Till, open_till, pay, write
 
@@ -85,6 +90,51 @@ async def test_who_asked_for_it_is_in_the_audit(tmp_path: Path) -> None:
 
         told = await till.read(said)
         assert (told["person.exported"], told["person.erased"]) == ("dora", "dora")
+
+
+class Meanwhile(Housekeeper):
+    """Something happens between the look and the erasure, or after it."""
+
+    def __init__(self, till: Till, before: Callable[[], Awaitable[None]] | None = None, dies: bool = False) -> None:
+        self._real, self._before, self._dies = till.house.housekeeper, before, dies
+
+    async def erase(self, cases: Sequence[Named], done: Counter[str]) -> None:
+        if self._before is not None:
+            await self._before()
+        await self._real.erase(cases, done)
+        if self._dies:
+            raise ConnectionError
+
+
+async def test_who_erased_is_known_if_it_was_cut_off_after_the_last_case(tmp_path: Path) -> None:
+    async with open_till(tmp_path) as till:
+        await closed(till, "cus_rosa")
+        with pytest.raises(ConnectionError):
+            await PersonData(till.house.database, Meanwhile(till, dies=True)).erase(DPO, "cus_rosa")
+        assert await desk(till).erase(DPO, "cus_rosa") == {}
+        (begun,) = await till.read(
+            lambda ledger: [
+                ledger.audit.told(row) for row in ledger.audit.entries(limit=5000) if row.type == "person.erasure.begun"
+            ]
+        )
+        assert begun == {"by": "dora", "subject": "cus_rosa", "cases": 1}
+
+
+async def test_a_case_about_which_people_are_asked_meanwhile_keeps_what_it_needs(tmp_path: Path) -> None:
+    async with open_till(tmp_path) as till:
+        case = await closed(till, "cus_rosa")
+
+        def ask(ledger: Ledger) -> None:
+            review = ledger.reviews.of_case(case)[0]
+            ledger.reviews.ask_again(review, [timedelta()] * len(review.reviewers))
+
+        async def asked() -> None:
+            await till.house.database.write("default", ask)
+
+        with pytest.raises(Conflict, match="people are asked about it"):
+            await PersonData(till.house.database, Meanwhile(till, asked)).erase(DPO, "cus_rosa")
+        assert (await till.case(case)).payload
+        assert LETTER in json.dumps(await desk(till).export(DPO, "cus_rosa"))
 
 
 async def test_retention_destroys_the_key_of_a_case(tmp_path: Path) -> None:

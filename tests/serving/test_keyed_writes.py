@@ -7,8 +7,16 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from fastapi import APIRouter, FastAPI
+from sqlmodel import select
 
+from core.errors import DatabaseUnavailable
+from ledger.database import Ledger
 from ledger.request_keys import AT_WORK, Keyed, RequestKeyRow
+from serving.api.deps import Caller, Rooms
+from serving.api.errors import install
+from serving.api.keyed import KeyedRoute
+from serving.auth.door import Door
 from tests.serving.live import JSON, Live
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -113,8 +121,62 @@ async def test_what_was_done_and_lost_its_answer_is_not_done_again(live: Live) -
         assert (soon.status_code, problem(soon)["type"]) == (409, "urn:countersign:key-in-use")
         await live.house.database.write("default", lambda ledger: lose(ledger, timedelta(hours=1)))
         late = await http.post(f"/cases/{case}/pause", headers={"Idempotency-Key": "p-6"})
-        assert (late.status_code, problem(late)["present"]) == (409, "done")
+        assert (late.status_code, problem(late)["present"]) == (409, "begun")
         assert await paused_times(live, case) == 1
+
+
+async def test_an_answer_that_tells_of_a_case_goes_with_it(live: Live) -> None:
+    case, other = await waits(live), await waits(live)
+    async with live.as_() as http:
+        for each in (case, other):
+            paused = await http.post(f"/cases/{each}/pause", headers={"Idempotency-Key": f"e-{each}"})
+            assert paused.status_code == 200
+        assert (await http.post(f"/cases/{case}/cancel")).status_code == 200
+        for _ in range(500):
+            if (await http.get(f"/cases/{case}")).json()["case"]["status"] == "cancelled":
+                break
+            await asyncio.sleep(0.02)
+
+        def erase(ledger: Ledger) -> dict[str, int] | None:
+            for row in ledger.session.exec(select(RequestKeyRow)):
+                row.begun_at = ledger.now - timedelta(hours=1)
+            return ledger.retention.erase(case)
+
+        gone = await live.house.database.write("*", erase)
+        assert gone is not None
+        assert gone["request_key"] == 1
+        erased = await http.post(f"/cases/{case}/pause", headers={"Idempotency-Key": f"e-{case}"})
+        assert (erased.status_code, problem(erased)["present"]) == (409, "begun")
+        kept = await http.post(f"/cases/{other}/pause", headers={"Idempotency-Key": f"e-{other}"})
+        assert kept.headers["Idempotency-Replayed"] == "true"
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_an_outage_is_nobodys_answer_for_good(live: Live, done: bool) -> None:
+    """What was done before it is not done again, and is not called all of it."""
+    router, calls = APIRouter(route_class=KeyedRoute), []
+
+    @router.post(f"/api/v1/outage-{done}")
+    async def outage(house: Rooms, person: Caller) -> dict[str, int]:
+        calls.append(1)
+        if done:
+            await house.database.write("default", lambda ledger: ledger.audit.append("half.done", {}))
+        if len(calls) == 1:
+            raise DatabaseUnavailable("The database can't be used.", hint="Is it running?")
+        return {"calls": len(calls)}
+
+    app = FastAPI()
+    app.state.house, app.state.door = live.house, Door(live.house)
+    install(app)
+    app.include_router(router)
+    headers = {"Authorization": f"Bearer {live.tokens['']}", "Idempotency-Key": f"o-{done}"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here", headers=headers) as http:
+        assert (await http.post(f"/api/v1/outage-{done}")).status_code == 503
+        again = await http.post(f"/api/v1/outage-{done}")
+    if done:
+        assert (again.status_code, problem(again)["present"], len(calls)) == (409, "begun", 1)
+    else:
+        assert (again.status_code, again.json()) == (200, {"calls": 2})
 
 
 async def test_a_change_that_is_rolled_back_takes_no_key_with_it(live: Live) -> None:

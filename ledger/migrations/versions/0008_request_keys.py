@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Integer(), nullable=False),
         sa.Column("headers", sa.JSON(), nullable=False),
         sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("cases", sa.Text(), nullable=False),
         sa.Column("begun_at", UtcTime(32), nullable=False, index=True),
     )
 
