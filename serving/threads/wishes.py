@@ -7,10 +7,19 @@ from core.wire_threads import CheckpointIn, Nodes, RunIn
 from engine.thread_starts import Wish
 
 MODES = ("values", "updates", "messages", "messages-tuple", "custom", "tasks", "checkpoints", "debug")
+OF_STEPS = frozenset({"tasks", "checkpoints", "debug"})
+"""What a graph's own steps send. A case's steps are told as `updates` and in the thread's history."""
 
 
-def wish_of(asked: RunIn, *, temporary: bool = False) -> Wish:
-    """Raises `InvalidInput`."""
+def wish_of(asked: RunIn, *, temporary: bool = False, of_kind: bool = False) -> Wish:
+    """`of_kind` where the run's graph is a kind of business task. Raises `InvalidInput`."""
+    modes = modes_of(asked.stream_mode)
+    if of_kind and OF_STEPS & set(modes):
+        raise InvalidInput(
+            f"A kind sends nothing in the stream mode '{min(OF_STEPS & set(modes))}'.",
+            field="stream_mode",
+            hint="Its steps are in 'updates', and the state after each is in the thread's history.",
+        )
     if asked.webhook:
         raise InvalidInput(
             "Webhooks of runs are not sent: an address in a request could make this server call anything.",
@@ -33,7 +42,7 @@ def wish_of(asked: RunIn, *, temporary: bool = False) -> Wish:
         command={name: value for name, value in steers.items() if value is not None},
         config=asked.config.model_dump(exclude_none=True) if asked.config else {},
         context=asked.context or {},
-        modes=modes_of(asked.stream_mode),
+        modes=modes,
         subgraphs=asked.stream_subgraphs,
         before=_names(asked.interrupt_before),
         after=_names(asked.interrupt_after),

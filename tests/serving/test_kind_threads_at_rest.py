@@ -104,3 +104,13 @@ async def test_what_is_no_number_of_an_event_or_a_step_is_refused_in_words(sdk: 
             assert (answer.status_code, answer.json()["field"]) == (422, "Last-Event-ID"), wrong
             step = await http.get(f"{base}/state/{case}-{wrong}")
             assert (step.status_code, "no step" in step.json()["detail"]) == (404, True), wrong
+
+
+async def test_a_stream_mode_in_which_a_kind_sends_nothing_is_refused(sdk: Sdk) -> None:
+    thread, _ = await sdk.waiting()
+    for mode in ("tasks", "checkpoints", "debug"):
+        wish = {"assistant_id": "returns", "input": {"messages": []}, "stream_mode": ["values", mode]}
+        async with sdk.live.as_() as http:
+            answer = await http.post(f"{sdk.live.url}/threads/{thread}/runs/stream", json=wish)
+        told = answer.json()
+        assert (answer.status_code, told["field"], mode in told["detail"]) == (422, "stream_mode", True)

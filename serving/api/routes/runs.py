@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
 from core.errors import InvalidInput, NotServed
@@ -13,6 +14,7 @@ from core.wire_threads import RunIn, RunsIn, RunStatus
 from ledger.thread_tables import ThreadRunRow
 from serving.api.deps import Caller, Rooms
 from serving.api.replies import place, streamed, waited
+from serving.api.sse import streams_of
 from serving.api.sse import position
 from serving.house import House
 from serving.threads import shapes
@@ -27,13 +29,21 @@ LastEvent = Annotated[str | None, Header(alias="Last-Event-ID", max_length=64)]
 Action = Annotated[Literal["interrupt", "rollback"], Query()]
 
 
+def _seat(request: Request, person: Person) -> ExitStack:
+    """A place among the open streams, taken before anything begins. Raises `Busy`."""
+    streams, seat = streams_of(request), ExitStack()
+    seat.callback(streams.leave, streams.enter(person))
+    return seat
+
+
 async def _started(
     house: House, person: Person, thread_id: str, asked: RunIn, *, alone: bool = False, stays: bool = True
 ) -> ThreadRunRow:
     named = asked.model_copy(update={"assistant_id": shapes.graph_named(house.served, asked.assistant_id)})
     if alone:
         named.if_not_exists = "create"
-    wish = wish_of(named, temporary=alone and asked.on_completion != "keep")
+    of_kind = named.assistant_id in house.kinds
+    wish = wish_of(named, temporary=alone and asked.on_completion != "keep", of_kind=of_kind)
     return await house.runs.start(person, thread_id, wish, stays=stays)
 
 
@@ -47,15 +57,17 @@ async def create(house: Rooms, person: Caller, thread_id: ThreadId, asked: RunIn
 
 
 @router.post("/threads/{thread_id}/runs/stream")
-async def stream(house: Rooms, person: Caller, thread_id: ThreadId, asked: RunIn) -> Response:
-    run = await _started(house, person, thread_id, asked)
-    return streamed(house, person, run, cancels=asked.on_disconnect == "cancel")
+async def stream(house: Rooms, person: Caller, thread_id: ThreadId, asked: RunIn, request: Request) -> Response:
+    with _seat(request, person) as seat:
+        run = await _started(house, person, thread_id, asked)
+        return streamed(house, person, run, seat.pop_all(), cancels=asked.on_disconnect == "cancel")
 
 
 @router.post("/threads/{thread_id}/runs/wait")
-async def wait(house: Rooms, person: Caller, thread_id: ThreadId, asked: RunIn) -> Response:
-    run = await _started(house, person, thread_id, asked)
-    return waited(house, person, run, cancels=asked.on_disconnect == "cancel")
+async def wait(house: Rooms, person: Caller, thread_id: ThreadId, asked: RunIn, request: Request) -> Response:
+    with _seat(request, person) as seat:
+        run = await _started(house, person, thread_id, asked)
+        return waited(house, person, run, seat.pop_all(), cancels=asked.on_disconnect == "cancel")
 
 
 @router.get("/threads/{thread_id}/runs")
@@ -83,8 +95,9 @@ async def delete(house: Rooms, person: Caller, thread_id: ThreadId, run_id: RunI
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/join")
-async def join(house: Rooms, person: Caller, thread_id: ThreadId, run_id: RunId) -> Response:
-    return waited(house, person, await house.threads.run(person, thread_id, run_id))
+async def join(house: Rooms, person: Caller, thread_id: ThreadId, run_id: RunId, request: Request) -> Response:
+    with _seat(request, person) as seat:
+        return waited(house, person, await house.threads.run(person, thread_id, run_id), seat.pop_all())
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/stream")
@@ -145,15 +158,17 @@ async def create_alone(house: Rooms, person: Caller, asked: RunIn) -> Response:
 
 
 @router.post("/runs/stream")
-async def stream_alone(house: Rooms, person: Caller, asked: RunIn) -> Response:
-    run = await _started(house, person, "", asked, alone=True)
-    return streamed(house, person, run, cancels=asked.on_disconnect == "cancel")
+async def stream_alone(house: Rooms, person: Caller, asked: RunIn, request: Request) -> Response:
+    with _seat(request, person) as seat:
+        run = await _started(house, person, "", asked, alone=True)
+        return streamed(house, person, run, seat.pop_all(), cancels=asked.on_disconnect == "cancel")
 
 
 @router.post("/runs/wait")
-async def wait_alone(house: Rooms, person: Caller, asked: RunIn) -> Response:
-    run = await _started(house, person, "", asked, alone=True)
-    return waited(house, person, run, cancels=asked.on_disconnect == "cancel")
+async def wait_alone(house: Rooms, person: Caller, asked: RunIn, request: Request) -> Response:
+    with _seat(request, person) as seat:
+        run = await _started(house, person, "", asked, alone=True)
+        return waited(house, person, run, seat.pop_all(), cancels=asked.on_disconnect == "cancel")
 
 
 @router.post("/runs/batch", include_in_schema=False)
