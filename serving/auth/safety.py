@@ -1,4 +1,4 @@
-"""What makes a house unsafe: secrets that everybody knows, and doors to a network without TLS.
+"""What makes a house unsafe: secrets that everybody knows, keys beside what they seal, doors without TLS.
 
 In development the doctor tells of it; in production nothing starts.
 """
@@ -44,6 +44,7 @@ def require_safe(settings: Settings, *hosts: str) -> None:
 def weaknesses(settings: Settings, *hosts: str) -> Iterator[Weakness]:
     yield from _doors(settings, hosts or (settings.server.host,))
     yield from _database(settings)
+    yield from _master_key(settings)
     for part, url, secret in (
         ("executor", settings.executor.url, settings.executor.token),
         ("shop", settings.shop.url, settings.shop.token),
@@ -83,6 +84,18 @@ def _database(settings: Settings) -> Iterator[Weakness]:
         yield Weakness(
             f"the password of the database {why}",
             "Give its login a random one, and set COUNTERSIGN_DATABASE__URL.",
+        )
+
+
+def _master_key(settings: Settings) -> Iterator[Weakness]:
+    """Of production alone: where one tries it out, a house needs nothing that lies elsewhere."""
+    keys = settings.keys
+    if settings.environment != "production" or not keys.encrypt or keys.ring.get_secret_value():
+        return
+    if keys.path(settings.data).resolve().is_relative_to(settings.data.resolve()):
+        yield Weakness(
+            "the master key lies in the data folder: whoever has a copy of it reads everything",
+            "Move it to where backups of the data don't go, and set COUNTERSIGN_KEYS__FILE, or COUNTERSIGN_KEYS__RING.",
         )
 
 

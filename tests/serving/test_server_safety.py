@@ -196,7 +196,8 @@ GOOD = "9fQe2LwX7cRk0vTzYb5HnUa3MdPs8JgE"
 
 
 def _settings(**parts: object) -> Settings:
-    return Settings.model_validate({"environment": "production", **parts})
+    elsewhere = {"file": "/etc/countersign/master.keys"}
+    return Settings.model_validate({"environment": "production", "keys": elsewhere, **parts})
 
 
 @pytest.mark.parametrize(
@@ -214,6 +215,11 @@ def _settings(**parts: object) -> Settings:
         ({"database": DatabaseSettings(url="postgresql://u@db/x")}, "password of the database is not set"),
         ({"database": DatabaseSettings(url="postgresql://u:Countersign@db/x")}, "everybody knows"),
         ({"oidc": OidcSettings(issuer="http://id.example", audience="a")}, "in the clear"),
+        ({"keys": {}}, "the master key lies in the data folder"),
+        (
+            {"data": "/srv/desk", "keys": {"file": "/srv/other/../desk/a.keys"}},
+            "the master key lies in the data folder",
+        ),
     ],
     ids=str,
 )
@@ -237,6 +243,7 @@ async def test_what_is_safe_starts(tmp_path: Path) -> None:
     )
     require_safe(good, "0.0.0.0")
     require_safe(_settings(server=_certificate(tmp_path)), "0.0.0.0")
+    require_safe(_settings(keys={"ring": GOOD}))
     require_safe(_settings(database=DatabaseSettings(url="postgresql:///x?host=/var/run/postgresql")), "::1")
     assert [is_loopback(each) for each in ("127.0.0.9", "[::1]", "localhost", "localhost.evil")] == [True] * 3 + [False]
 
@@ -253,6 +260,7 @@ async def test_the_commands_refuse_and_say_what_to_do(command: tuple[str, ...], 
 
 async def test_the_doctor_tells_the_same(tmp_path: Path) -> None:
     env = {"COUNTERSIGN_DATA": str(tmp_path), "COUNTERSIGN_SERVER__HOST": "0.0.0.0", "COUNTERSIGN_ENVIRONMENT": ""}
+    env["COUNTERSIGN_KEYS__FILE"] = str(tmp_path.with_suffix(".keys"))
     for environment, state in (("development", "warn"), ("production", "fail")):
         env["COUNTERSIGN_ENVIRONMENT"] = environment
         told = await asyncio.to_thread(typed, "doctor", "--json", "--within", "1", env=env)
