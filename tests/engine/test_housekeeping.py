@@ -154,8 +154,8 @@ async def test_a_case_that_is_over_for_long_loses_its_content_and_keeps_what_it_
     chain = await _chain(till)
     assert chain[: len(entries)] == entries
     assert chain.count("case.erased") == 2
-    assert (await till.house.housekeeper.run()).keys() <= {"outbox rows"}  # the last one goes when another follows
-    assert await till.house.housekeeper.run() == {}
+    while done := await till.house.housekeeper.run():
+        assert done.keys() <= {"outbox rows"}  # the last one goes when another follows
 
 
 async def test_a_file_of_which_no_case_was_made_goes_after_a_day(opened: Opened) -> None:
@@ -167,10 +167,12 @@ async def test_a_file_of_which_no_case_was_made_goes_after_a_day(opened: Opened)
             os.utime(till.house.attachments / name, (0, 0))
     await till.run([write(text=named)])
 
-    assert await till.house.housekeeper.plan() == {"attachments that no case names": 2}
-    assert (await till.house.housekeeper.run())["attachments"] == 2
+    await till.house.housekeeper.run()  # the worker's own round may have been faster
     assert sorted(each.name for each in till.house.attachments.iterdir()) == sorted([named, new, other])
-    assert "attachments" not in await till.house.housekeeper.run()
+    (till.house.attachments / unnamed).write_bytes(b"a picture")
+    os.utime(till.house.attachments / unnamed, (0, 0))
+    assert await till.house.housekeeper.plan() == {"attachments that no case names": 1}
+    assert (await till.house.housekeeper.run())["attachments"] == 1
 
 
 async def test_an_event_that_comes_again_is_known_after_its_case_was_erased(opened: Opened) -> None:
