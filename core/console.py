@@ -12,46 +12,61 @@ import click
 
 from core.errors import CountersignError, InvalidInput, PolicyInvalid
 
-COMMANDS: dict[str, tuple[str, str]] = {
-    "up": ("serving.main:up", "Run everything in one process."),
-    "api": ("serving.main:api", "Serve the API alone, beside workers."),
-    "worker": ("serving.main:worker", "Run segments alone, as one of many workers."),
-    "executor": ("serving.executor.command:executor", "Carry out effects alone, for workers without credentials."),
-    "demo": ("serving.demo.command:demo", "Run 200 returns of a generated world through the house."),
-    "shop": ("tools.fulfillment.command:shop", "Serve the embedded shop over HTTP."),
-    "world": ("tools.returns.simulated.command:world", "Generate worlds of orders and letters."),
-    "submit": ("serving.commands.cases:submit", "Open a case."),
-    "cases": ("serving.commands.cases:cases", "List cases, or show one."),
-    "desk": ("desk.command:desk", "Decide what waits for people."),
-    "policy": ("policies.commands.group:policy", "Write, prove, try and publish policy."),
-    "evals": ("evals.command:evals", "Run offline suites."),
-    "audit": ("serving.commands.audit:audit", "Verify the audit chain and check the books against the provider."),
-    "mcp": ("serving.commands.mcp:mcp", "Speak MCP with a client; accept the tools of other MCP servers."),
-    "events": ("serving.commands.events:events", "Send events, read what is published, print what they look like."),
-    "workers": ("serving.commands.workers:workers", "List who is at work."),
-    "releases": ("serving.commands.releases:releases", "Say what becomes of waiting cases at a deployment."),
-    "token": ("serving.commands.token:token", "Your tokens, and those of service accounts."),
-    "people": ("serving.commands.people:people", "People, their roles and tokens."),
-    "housekeeping": ("serving.commands.housekeeping:housekeeping", "Cut what no case needs; see what takes room."),
-    "keys": ("serving.commands.keys:keys", "The keys that personal data is sealed under: list, rotate, retire."),
-    "privacy": ("serving.commands.privacy:privacy", "What is kept about a person: hand it out, or erase it."),
-    "openapi": ("serving.commands.openapi:openapi", "Print what the API is, or hold a file to it."),
-    "api-diff": ("serving.commands.openapi:api_diff", "Say which changes of the API break clients."),
-    "doctor": ("serving.commands.doctor:doctor", "Look whether everything is there and well, and what to do."),
-    "roles": ("serving.commands.roles:roles", "Give each process its part of a PostgreSQL server."),
-    "migrate": ("serving.commands.migrate:migrate", "Bring the databases to this version."),
+GROUPED: dict[str, dict[str, tuple[str, str]]] = {
+    "Every day": {
+        "demo": ("serving.demo.command:demo", "Run 200 returns of a generated world through the house."),
+        "submit": ("serving.commands.cases:submit", "Open a case."),
+        "cases": ("serving.commands.cases:cases", "List cases, or show one."),
+        "desk": ("desk.command:desk", "Decide what waits for people."),
+    },
+    "Run the house": {
+        "up": ("serving.main:up", "Run everything in one process."),
+        "api": ("serving.main:api", "Serve the API alone, beside workers."),
+        "worker": ("serving.main:worker", "Run segments alone, as one of many workers."),
+        "executor": ("serving.executor.command:executor", "Carry out effects alone, for workers without credentials."),
+        "doctor": ("serving.commands.doctor:doctor", "Look whether everything is there and well, and what to do."),
+        "workers": ("serving.commands.workers:workers", "List who is at work."),
+        "releases": ("serving.commands.releases:releases", "Say what becomes of waiting cases at a deployment."),
+        "housekeeping": ("serving.commands.housekeeping:housekeeping", "Cut what no case needs; see what takes room."),
+        "migrate": ("serving.commands.migrate:migrate", "Bring the databases to this version."),
+        "roles": ("serving.commands.roles:roles", "Give each process its part of a PostgreSQL server."),
+    },
+    "Who gets in, and what is kept about people": {
+        "people": ("serving.commands.people:people", "People, their roles and tokens."),
+        "token": ("serving.commands.token:token", "Your tokens, and those of service accounts."),
+        "keys": ("serving.commands.keys:keys", "The keys that personal data is sealed under."),
+        "privacy": ("serving.commands.privacy:privacy", "What is kept about a person: hand it out, or erase it."),
+    },
+    "Policy and proof": {
+        "policy": ("policies.commands.group:policy", "Write, prove, try and publish policy."),
+        "audit": ("serving.commands.audit:audit", "Verify the audit chain and check the books against the provider."),
+        "evals": ("evals.command:evals", "Run offline suites."),
+    },
+    "Other systems": {
+        "events": ("serving.commands.events:events", "Send events, read what is published, print what they look like."),
+        "mcp": ("serving.commands.mcp:mcp", "Speak MCP with a client; accept the tools of other MCP servers."),
+        "openapi": ("serving.commands.openapi:openapi", "Print what the API is, or hold a file to it."),
+        "api-diff": ("serving.commands.openapi:api_diff", "Say which changes of the API break clients."),
+    },
+    "The world that stands for the outside": {
+        "shop": ("tools.fulfillment.command:shop", "Serve the embedded shop over HTTP."),
+        "world": ("tools.returns.simulated.command:world", "Generate worlds of orders and letters."),
+    },
 }
+"""As `countersign --help` shows them."""
+COMMANDS = {name: each for group in GROUPED.values() for name, each in group.items()}
 
 
 class Lazy(click.Group):
-    """A group that imports a command when it is called. `table`: name, (`module:attribute`, one line of help).
+    """A group that imports a command when it is called. `tables`: heading, name, (`module:attribute`, a line of help).
 
     A command may so live on any floor: the table names it, and nothing is imported upwards.
     """
 
-    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, tables: Mapping[str, Mapping[str, tuple[str, str]]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.table = table
+        self.tables = tables
+        self.table = {name: each for table in tables.values() for name, each in table.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.table)
@@ -64,8 +79,10 @@ class Lazy(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, about) for name, (_where, about) in self.table.items()])
+        wide = max(map(len, self.table))
+        for heading, table in self.tables.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(wide), about) for name, (_where, about) in table.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -79,7 +96,7 @@ class Lazy(click.Group):
 
 
 @click.group(
-    cls=Lazy, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=Lazy, tables=GROUPED, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(package_name="countersign-desk", prog_name="countersign")
 def countersign() -> None:

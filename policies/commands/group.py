@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-@click.group(cls=Lazy, table=COMMANDS)
+@click.group(cls=Lazy, tables={"Commands": COMMANDS})
 def policy() -> None:
     """Write, prove, try and publish policy files.
 

@@ -101,7 +101,9 @@ def list_(data: Path | None, as_json: bool) -> None:
 
 @keys.command("new")
 def new() -> None:
-    """Print a new key, for COUNTERSIGN_KEYS__RING. Whoever sees it can use it: hand it to a store of secrets.
+    """Print a new key for a store of secrets.
+
+    It is for COUNTERSIGN_KEYS__RING, and written nowhere else. Whoever sees it can use it.
 
     \b
     Example:  countersign keys new
@@ -112,7 +114,9 @@ def new() -> None:
 @keys.command("add")
 @_data
 def add(data: Path | None) -> None:
-    """Put a new key into the key file that is not in force yet: copy the file to every machine before you rotate.
+    """Make a new key for the next rotation.
+
+    It is put into the key file and is not in force yet: copy the file to every machine before you rotate.
 
     \b
     Example:  countersign keys add
@@ -184,8 +188,9 @@ def retire(master: str, data: Path | None) -> None:
 @keys.command("seal")
 @_data
 def seal(data: Path | None) -> None:
-    """Seal what was written before there were keys. Stop the servers first; cut off, it goes on where it was.
+    """Seal what was written before there were keys.
 
+    Stop the servers first; cut off, it goes on where it was.
     Entries of the audit chain stay as they are, and steps that graphs remember until they are cut.
 
     \b

@@ -121,7 +121,7 @@ def new_token(name: str, days: int | None, data: Path | None) -> None:
 @_name
 @_data
 def revoke(name: str, data: Path | None) -> None:
-    """End all tokens of NAME, at once.
+    """End all tokens of NAME, at once. The person and their roles stay; to keep them out, suspend them.
 
     \b
     Example:  countersign people revoke anna

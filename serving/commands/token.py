@@ -35,8 +35,15 @@ def token() -> None:
 @token.command("new")
 @click.option("--name", default="", help="What it is for.")
 @click.option("--scope", "scopes", multiple=True, help="May be given several times.  [default: all that you may]")
-@click.option("--kind", "kinds", multiple=True, help="The only kinds that it opens cases of.")
-@click.option("--days", type=click.IntRange(1, 3650), help="How long it is good.  [default: the server's]")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    help="The only kinds that it opens cases of. Takes exactly the permission submit, beside any surface.",
+)
+@click.option(
+    "--days", type=click.IntRange(1, 3650), help="How long it is good.  [default: the server's; at most its limit]"
+)
 @click.option("--person", help="The service account that it is for.  [default: you]")
 @_data
 @_as_json
