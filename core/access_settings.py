@@ -92,6 +92,8 @@ class OidcSettings(_Part):
     """How far its clock may be from the house's."""
     longest_s: float = Field(default=86_400.0, gt=0)
     """The longest life of a token that is taken."""
+    signed_in_within_days: int = Field(default=7, ge=1)
+    """How long the house's own tokens of a person whose roles the issuer keeps open anything, after they signed in."""
     id_claim: str = "sub"
     """What names a person here: letters, digits and - _ . @"""
     groups_claim: str = "groups"

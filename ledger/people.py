@@ -82,8 +82,17 @@ class People:
         return None if row is None else self._session.get(PersonRow, (workspace, row.person))
 
     def has_identity(self, workspace: str, person: str) -> bool:
+        return self.signed_in(workspace, person) is not None
+
+    def signed_in(self, workspace: str, person: str) -> datetime | None:
+        """About when somebody did last; None for whoever has no identity elsewhere."""
         wanted = select(IdentityRow).where(IdentityRow.workspace == workspace, IdentityRow.person == person)
-        return self._session.exec(wanted).first() is not None
+        row = self._session.exec(wanted).first()
+        return None if row is None else row.seen_at
+
+    def kept_by_issuer(self, workspace: str, person: str) -> bool:
+        row = self._session.get(PersonRow, (workspace, person))
+        return row is not None and row.kept_by == ISSUER
 
     def sign_in(self, workspace: str, issuer: str, subject: str, name: str, roles: frozenset[str]) -> PersonRow:
         """The person of an identity, made at first sight. Raises `Forbidden` where that name is another one's.
@@ -101,6 +110,9 @@ class People:
             row = PersonRow(workspace=workspace, id=name, created_at=self._now, kept_by=ISSUER)
         if row.kept_by == ISSUER and row.active:
             row.roles = sorted(roles)
+        if (known := self._session.get(IdentityRow, (workspace, issuer, subject))) is not None:
+            known.seen_at = self._now
+            self._session.add(known)
         self._session.add(row)
         self._session.flush()
         return row
@@ -112,7 +124,9 @@ class People:
         if self.has_identity(workspace, name):
             raise Forbidden(f"{name} signs in as somebody else already.", hint="One person has one identity.")
         self._session.add(
-            IdentityRow(workspace=workspace, issuer=issuer, subject=subject, person=name, since=self._now)
+            IdentityRow(
+                workspace=workspace, issuer=issuer, subject=subject, person=name, since=self._now, seen_at=self._now
+            )
         )
 
     # tokens, briefly

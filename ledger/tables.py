@@ -80,6 +80,8 @@ class IdentityRow(Row, table=True):
     subject: str = Field(primary_key=True, max_length=200)
     person: str = Field(max_length=64)
     since: datetime = a_time()
+    seen_at: datetime = a_time()
+    """About when they signed in last."""
 
 
 class CaseRow(Row, table=True):

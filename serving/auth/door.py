@@ -49,6 +49,7 @@ class Door:
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._asking = Rates(auth.requests_per_s, auth.requests_at_once)
         self._failing = Rates(auth.failures_per_minute / 60, auth.failures_at_once)
+        self._away = timedelta(days=house.settings.oidc.signed_in_within_days)
         self._sign_in = SignIn(house.settings.oidc, house.database) if house.settings.oidc.issuer else None
 
     async def admit(self, headers: Mapping[str, str], address: str, path: str) -> Person:
@@ -112,7 +113,14 @@ class Door:
         person = known.person
         if self._sign_in is None or SERVICE in person.roles:
             return known, True
-        return known, ledger.people.has_identity(person.workspace, person.id)
+        seen = ledger.people.signed_in(person.workspace, person.id)
+        away = seen is not None and ledger.now - seen > self._away
+        if away and ledger.people.kept_by_issuer(person.workspace, person.id):
+            raise Unauthenticated(
+                f"{person.id} has not signed in for {self._away.days} days.",
+                hint="Sign in with the house's issuer: it says whether you may come in still.",
+            )
+        return known, seen is not None
 
     async def _note_use(self, known: Known) -> None:
         last, now = known.last_used_at, self._database.clock.now()

@@ -30,6 +30,8 @@ _ACCESS = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 _OTHER_USE = frozenset({"id", "refresh", "logout", "offline"})
 _OF_ID_TOKENS = ("nonce", "at_hash", "c_hash")
 _GROUPS = 500
+_NOTED = timedelta(hours=6)
+"""How old the note of a sign-in may be before it is written again."""
 _OPTIONS: Options = {
     "require": ["exp", "iat", "iss", "aud", "sub"],
     "verify_exp": False,  # these three by the house's clock, below
@@ -50,22 +52,24 @@ class SignIn:
         workspace = self._workspace(claims)
         subject, name, roles = str(claims["sub"]), self._name(claims), self._roles(claims)
         issuer = self._settings.issuer
-        row = await self._database.read(workspace, lambda ledger: ledger.people.identity(workspace, issuer, subject))
+        row, late = await self._database.read(workspace, lambda ledger: _met(ledger, issuer, subject))
         if row is None and not roles:
             raise Forbidden(
                 "None of your groups has a role here.", hint="Ask for one at the issuer, or the operator of this house."
             )
-        if row is None or (row.kept_by == ISSUER and row.active and set(row.roles) != roles):
-            row = await self._database.write(workspace, lambda ledger: self._follow(ledger, subject, name, roles))
+        new = row is None or (row.kept_by == ISSUER and row.active and set(row.roles) != roles)
+        if row is None or new or late:
+            row = await self._database.write(workspace, lambda ledger: self._follow(ledger, subject, name, roles, new))
         if not row.active:
             _no("You are not active here.", "An operator suspended you; only a grant brings you back.")
         ends = datetime.fromtimestamp(float(claims["exp"]) + self._settings.leeway_s, UTC)
         return Person(id=row.id, workspace=workspace, roles=frozenset(row.roles)), ends
 
-    def _follow(self, ledger: Ledger, subject: str, name: str, roles: frozenset[str]) -> PersonRow:
+    def _follow(self, ledger: Ledger, subject: str, name: str, roles: frozenset[str], new: bool) -> PersonRow:
         row = ledger.people.sign_in(ledger.workspace, self._settings.issuer, subject, name, roles)
         told = {"person": row.id, "roles": list(row.roles), "issuer": self._settings.issuer}
-        ledger.audit.append("person.signed_in", told)
+        if new:
+            ledger.audit.append("person.signed_in", told)
         return row
 
     # what it says
@@ -150,6 +154,13 @@ class SignIn:
         groups = found.split() if isinstance(found, str) else found if isinstance(found, list) else []
         known = self._settings.roles
         return frozenset(role for group in groups[:_GROUPS] if isinstance(group, str) for role in known.get(group, ()))
+
+
+def _met(ledger: Ledger, issuer: str, subject: str) -> tuple[PersonRow | None, bool]:
+    """Who they are here, and whether it is long ago that they were noted to have signed in."""
+    row = ledger.people.identity(ledger.workspace, issuer, subject)
+    seen = None if row is None else ledger.people.signed_in(ledger.workspace, row.id)
+    return row, seen is not None and ledger.now - seen > _NOTED
 
 
 def _header(token: str) -> Mapping[str, Any]:

@@ -186,6 +186,21 @@ async def test_one_human_being_has_one_vote(town: Town) -> None:
         assert (await again.post(f"/approvals/{approval}/decide", json=vote)).status_code == 409
 
 
+async def test_a_token_of_the_house_does_not_outlive_its_person_at_the_issuer(town: Town) -> None:
+    town.live.tokens["leah"] = town.token("u-leah", "desk")
+    async with town.live.as_("leah") as leah:
+        own = (await leah.post("/tokens", json={"days": 300})).json()["token"]
+    clock: Any = town.live.house.database.clock
+    clock.advance(timedelta(days=6))
+    assert (await town.ask(town.token("u-leah", "desk"))).status_code == 200
+    clock.advance(timedelta(days=6))
+    assert (await town.ask(own)).status_code == 200
+    clock.advance(timedelta(days=2))
+    assert "has not signed in for 7 days" in await town.refused(own)
+    assert (await town.ask(town.token("u-leah", "ops"))).status_code == 200
+    assert (await town.ask(own)).json()["roles"] == ["operator"]
+
+
 async def test_a_machine_that_signs_in_never_decides(town: Town) -> None:
     me = (await town.ask(town.token("u-bot", "bots", "desk", "ops"))).json()
     assert me["permissions"] == ["operate", "read", "submit"]

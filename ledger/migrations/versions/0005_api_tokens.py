@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("subject", sa.String(200), primary_key=True),
         sa.Column("person", sa.String(64), nullable=False),
         sa.Column("since", UtcTime(32), nullable=False),
+        sa.Column("seen_at", UtcTime(32), nullable=False),
         sa.UniqueConstraint("workspace", "person"),
     )
     guards.install(op.get_bind())
