@@ -15,13 +15,13 @@ from core.errors import Conflict, InvalidInput, KeyReused, NotFound, StaleState
 from core.ids import digest
 from core.people import Permission, Person, may, require, require_kind
 from core.ports import CaseView
-from core.states import FINISHED, CaseStatus, Desired, RunStatus
+from core.states import FINISHED, CaseStatus, Desired, ReviewStatus, RunStatus
 from core.verdicts import Allow, Review
 from engine import fence, incidents
 from engine.executing import Executing
 from engine.executor import AskAgain
 from engine.gate import Gate, Ruling
-from engine.handed import Handed, Stage, standing_of
+from engine.handed import Handed, Stage, last_asked, standing_of
 from engine.journal import Note
 from engine.outcomes import outcome_of
 from engine.provenance import Answered, Told
@@ -70,8 +70,9 @@ class ByHand:
     async def propose(self, person: Person, case_id: str, tool: str, args: Mapping[str, JSON], key: str = "") -> Handed:
         """Proposes a call in a case. The same key again proposes nothing, and tells how it stands.
 
-        Without a key, the same call in the same case is the same proposal. Raises `NotFound` for a case that is not the
-        caller's to see, `Forbidden`, `InvalidInput`, `Conflict` for a case that takes nothing up, `KeyReused`.
+        Without a key, the same call in the same case is the same proposal. One whose question was withdrawn, as the
+        customer wrote, is asked about anew. Raises `NotFound` for a case that is not the caller's to see, `Forbidden`,
+        `InvalidInput`, `Conflict` for a case that takes nothing up, `KeyReused`.
         """
         case = await self._database.read(person.workspace, lambda ledger: self._theirs(ledger, person, case_id))
         action, spec = self._action(person, case, tool, args, key)
@@ -159,8 +160,9 @@ class ByHand:
         if _shut(case) or decision.verdict == "deny" or ledger.effects.run(action.id) is not None:
             return False
         if decision.verdict == "review":
-            if ledger.reviews.of_action(action.id):
-                return False
+            asked = last_asked(ledger, action.id)
+            if asked is not None and asked.status != ReviewStatus.SUPERSEDED:
+                return False  # withdrawn, as the customer wrote, it is asked anew: no vote of before counts
             self._desk.open(ledger, case, action.id, "", Review.model_validate(decision.body))
             return True
         payload = {"action_id": action.id}

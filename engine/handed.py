@@ -10,7 +10,7 @@ from core.actions import JSON
 from core.states import FINISHED, ReviewStatus, RunStatus
 from engine.rulings import ruling
 from ledger.database import Ledger
-from ledger.tables import ActionRow
+from ledger.tables import ActionRow, ReviewRow
 
 
 class Stage(StrEnum):
@@ -51,6 +51,15 @@ class Handed(BaseModel):
 _OF_RUN = {RunStatus.DONE: Stage.DONE, RunStatus.FAILED: Stage.FAILED, RunStatus.UNKNOWN: Stage.UNKNOWN}
 
 
+def last_asked(ledger: Ledger, action_id: str) -> ReviewRow | None:
+    """The last question about a proposal, or about what people made of it."""
+    found = None
+    while reviews := ledger.reviews.of_action(action_id):
+        found = reviews[-1]
+        action_id = found.edited_to or ""
+    return found
+
+
 def standing_of(ledger: Ledger, row: ActionRow) -> Handed:
     decision = ledger.effects.decisions(row.id)[-1]
     rules = [str(match["rule"]) for match in decision.body["matches"] if not match["monitor"]]
@@ -87,6 +96,10 @@ def standing_of(ledger: Ledger, row: ActionRow) -> Handed:
             case ReviewStatus.REJECTED | ReviewStatus.EXPIRED | ReviewStatus.SUPERSEDED | ReviewStatus.RESPONDED:
                 outcome = ruling(ledger, row.id).outcome
                 reason = outcome.reason if outcome is not None else ""
+                if review.status == ReviewStatus.SUPERSEDED and ledger.cases.get(row.case_id).status not in FINISHED:
+                    reason = (
+                        "the question was withdrawn, as the case moved on: propose it again, and people are asked anew"
+                    )
                 stage = Stage.ANSWERED if review.status == ReviewStatus.RESPONDED else Stage.REFUSED
                 return told.model_copy(update={"status": stage, "reason": reason, "approval": review.id})
             case ReviewStatus.EDITED:

@@ -11,6 +11,7 @@ from core.people import Person
 from core.states import CaseStatus, Desired
 from engine.decisions import Choice, Decision
 from engine.handed import Handed, Stage
+from engine.superseding import Words
 from tests.support.till import Till, pay, person, usd, write
 from tools.fulfillment.faults import Fault, PlannedFault
 
@@ -18,10 +19,10 @@ SHOPKEEPER = Person(id="ops", roles=frozenset({"operator"}))
 ROBOT = Person(id="robot", roles=frozenset({"service"}))
 
 
-async def waiting_case(till: Till) -> str:
-    """Opened by the robot; its agent waits for people."""
-    ask = [{"tool": "people.ask", "args": {"text": "What now?"}}]
-    case, _ = await till.house.submit(ROBOT, "till", {"customer": "cus_1", "script": [ask, [write()]], "loop": False})
+async def waiting_case(till: Till, times: int = 1) -> str:
+    """Opened by the robot; its agent waits for people, so many times."""
+    asks = [[{"tool": "people.ask", "args": {"text": "What now?"}}]] * times
+    case, _ = await till.house.submit(ROBOT, "till", {"customer": "cus_1", "script": [*asks, [write()]], "loop": False})
     await till.settle(case.id)
     return case.id
 
@@ -182,6 +183,48 @@ async def test_a_case_that_ends_takes_what_waits_with_it(till: Till) -> None:
     again = await till.house.by_hand.propose(ROBOT, case, "gift.pay", gift("80.00"))
     assert (again.action, again.status) == (told.action, Stage.REFUSED)
     assert await till.balance() == "1000.00 USD"
+
+
+@pytest.mark.parametrize("key", ["", "k1"])
+async def test_what_the_customers_words_withdrew_can_be_proposed_again(till: Till, key: str) -> None:
+    """People are asked anew: what they said before counts for nothing."""
+    case = await waiting_case(till, 2)
+    told = await handed(till, case, "gift.pay", gift("300.00"), key)
+    await till.vote("ann", told.approval)
+    words = Words(key="m1", text="Wait, there is more to say.")
+    assert told.approval in (await till.house.intake.say(person("ops"), case, words)).superseded
+    await till.settle(case)
+    withdrawn = await till.house.by_hand.standing(ROBOT, case, told.action)
+    assert withdrawn.status is Stage.REFUSED
+    assert "propose it again" in withdrawn.reason
+    again = await handed(till, case, "gift.pay", gift("300.00"), key)
+    assert (again.status, again.action) == (Stage.WAITING, told.action)
+    assert again.approval != told.approval
+    assert (await handed(till, case, "gift.pay", gift("300.00"), key)).approval == again.approval
+    assert await till.balance() == "1000.00 USD"
+    for name in ("ann", "cat", "dan"):
+        if (await till.house.by_hand.standing(ROBOT, case, told.action)).status is Stage.WAITING:
+            await till.vote(name, again.approval)
+    assert (await till.house.by_hand.standing(ROBOT, case, told.action)).status is Stage.DONE
+    assert await till.balance() == "700.00 USD"
+    assert {vote.review_id for vote in await till.read(lambda ledger: ledger.reviews.votes(again.approval))} == {
+        again.approval
+    }
+    assert not (await till.check()).findings
+
+
+async def test_what_people_changed_and_words_withdrew_is_asked_from_the_start(till: Till) -> None:
+    case = await waiting_case(till, 2)
+    told = await handed(till, case, "gift.pay", gift("90.00"))
+    changed = await till.vote("ann", told.approval, "edit", args=gift("60.00"))
+    await till.house.intake.say(person("ops"), case, Words(key="m1", text="No."))
+    await till.settle(case)
+    again = await handed(till, case, "gift.pay", gift("90.00"))
+    assert again.status is Stage.WAITING
+    assert again.approval not in (told.approval, changed.review_id)
+    await till.vote("ben", again.approval)
+    assert await till.balance() == "910.00 USD"
+    assert not (await till.check()).findings
 
 
 async def test_the_books_hold_what_agent_and_people_did_in_one_case(till: Till) -> None:
