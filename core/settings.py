@@ -139,7 +139,9 @@ class ThreadSettings(_Part):
     concurrency: int = Field(default=64, ge=1)
     """Runs that one process carries out at a time; more wait."""
     queue_limit: int = Field(default=1_000, ge=0)
-    """Runs that wait before a new one is answered with 429."""
+    """Runs that could begin, and wait, before a new one is answered with 429."""
+    queue_of_person: int = Field(default=500, ge=0)
+    """The same of one person or service; runs that are for later count here too."""
     lease_s: float = Field(default=30.0, gt=0)
     """How long a process may be silent before another one goes on with its runs."""
     keep_events_days: float = Field(default=7.0, ge=0)

@@ -51,7 +51,7 @@ class ThreadRuns:
         self._threads = threads
         self._served: Mapping[str, Served] = threads.served
         self._stream = stream
-        self._place = Place(worker, settings.lease_s, settings.queue_limit)
+        self._place = Place(worker, settings.lease_s, settings.queue_limit, settings.queue_of_person)
         self._alone = alone
         self.feeds = Feeds(database)
         self.keeping = ThreadKeeping(database, threads.served, timedelta(days=settings.keep_events_days))

@@ -81,6 +81,8 @@ class Place:
     worker: str
     lease_s: float
     queue_limit: int
+    of_person: int
+    """So many runs of one person may wait, those that are for later among them."""
 
 
 @dataclass
@@ -135,7 +137,11 @@ def start(
         quick.add_run(run)
         quick.change_thread(thread_id, **own, **changes)
         return started
-    if ledger.threads.backlog() >= place.queue_limit:
+    if ledger.threads.backlog_of(person.id) >= place.of_person:
+        raise Busy(
+            f"{place.of_person} runs of {person.id} wait already.", retry_after=5, hint="Wait for some, or cancel some."
+        )
+    if not wish.after_s and ledger.threads.backlog() >= place.queue_limit:
         raise Busy("Too many runs wait.", retry_after=5, hint="Try again in a moment.")
     quick.add_run(run)
     quick.change_thread(thread_id, **own, status="busy")

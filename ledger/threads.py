@@ -156,8 +156,15 @@ class Threads:
         return list(self._session.exec(found.where(ThreadRunRow.wanted != "")))
 
     def backlog(self) -> int:
-        """How many runs wait."""
-        found = rows(func.count()).select_from(ThreadRunRow).where(ThreadRunRow.status == "pending")
+        """How many runs could begin now, and wait."""
+        due = col(ThreadRunRow.not_before).is_(None) | (col(ThreadRunRow.not_before) <= self._now)
+        found = rows(func.count()).select_from(ThreadRunRow).where(ThreadRunRow.status == "pending", due)
+        return int(self._session.exec(found).one())
+
+    def backlog_of(self, person: str) -> int:
+        """How many runs of theirs wait, for others or for their time."""
+        theirs = col(ThreadRunRow.person)["id"].as_string() == person
+        found = rows(func.count()).select_from(ThreadRunRow).where(ThreadRunRow.status == "pending", theirs)
         return int(self._session.exec(found).one())
 
     def due(self, limit: int) -> list[tuple[str, str, str]]:
