@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from core.errors import CountersignError
@@ -23,11 +23,22 @@ def place(run: ThreadRunRow, way: str = "") -> dict[str, str]:
 
 
 def streamed(
-    house: House, person: Person, run: ThreadRunRow, after: int = 0, modes: Sequence[str] = (), *, cancels: bool = False
+    house: House,
+    person: Person,
+    run: ThreadRunRow,
+    held: ExitStack,
+    after: int = 0,
+    modes: Sequence[str] = (),
+    *,
+    cancels: bool = False,
 ) -> Following:
-    """The run's events. With `cancels` it is called off if the reader leaves before its end."""
+    """The run's events. With `cancels` it is called off if the reader leaves before its end.
+
+    `held` is the place that it has among the open streams.
+    """
     pieces = _events(house, person, run, after, modes)
-    return Following(pieces, "text/event-stream", place(run, "stream"), _gone(house, person, run) if cancels else None)
+    gone = _gone(house, person, run) if cancels else None
+    return Following(pieces, "text/event-stream", place(run, "stream"), held, gone)
 
 
 async def _events(
@@ -45,10 +56,11 @@ async def _events(
         yield piece or b": \n\n"
 
 
-def waited(house: House, person: Person, run: ThreadRunRow, *, cancels: bool = False) -> Following:
+def waited(house: House, person: Person, run: ThreadRunRow, held: ExitStack, *, cancels: bool = False) -> Following:
     """The thread's values at the run's end, as one JSON value after any number of newlines."""
     pieces = _value(house, person, run)
-    return Following(pieces, "application/json", place(run, "join"), _gone(house, person, run) if cancels else None)
+    gone = _gone(house, person, run) if cancels else None
+    return Following(pieces, "application/json", place(run, "join"), held, gone)
 
 
 async def _value(house: House, person: Person, run: ThreadRunRow) -> AsyncIterator[bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from starlette.responses import Response
@@ -27,10 +28,16 @@ Gone = Callable[[], Awaitable[None]]
 
 
 class Following(Response):
-    """An answer that is given bit by bit. `gone` is called if the client leaves before its end."""
+    """An answer that is given bit by bit. `gone` is called if the client leaves before its end.
 
-    def __init__(self, pieces: AsyncIterator[bytes], kind: str, headers: dict[str, str], gone: Gone | None) -> None:
+    Its place among the open streams is given back with `held`.
+    """
+
+    def __init__(
+        self, pieces: AsyncIterator[bytes], kind: str, headers: dict[str, str], held: ExitStack, gone: Gone | None
+    ) -> None:
         self._pieces = pieces
+        self._held = held
         self._gone = gone
         self.status_code = 200
         self.background = None
@@ -39,6 +46,10 @@ class Following(Response):
         self.init_headers({**headers, "Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._held:
+            await self._give(receive, send)
+
+    async def _give(self, receive: Receive, send: Send) -> None:
         left = False
         await send({"type": "http.response.start", "status": self.status_code, "headers": self._plain()})
         me = asyncio.current_task()

@@ -88,7 +88,7 @@ async def test_a_turn_that_is_sent_again_runs_once(live: Live) -> None:
     assert set(await asyncio.gather(*turn)) == {"1 of cus_3: Again"}
     later = await said(live, "counts", "Again", "1 of cus_3: Again", "More", user="cus_3")
     assert later == "2 of cus_3: More"
-    named = {"user": "cus_3", "metadata": {"session": "s-1"}}
+    named: dict[str, Any] = {"user": "cus_3", "metadata": {"session": "s-1"}}
     assert await said(live, "counts", "Other words", **named) == "1 of cus_3: Other words"
     assert await said(live, "counts", "Changed words", "?", "Next", **named) == "2 of cus_3: Next"
 
@@ -110,7 +110,7 @@ async def test_a_question_waits_for_a_reviewer_and_is_not_talked_past(live: Live
     (thread,) = await rita.threads.search(status="interrupted")
     (asked,) = [each for some in thread["interrupts"].values() for each in some]
     await rita.threads.get_state(thread["thread_id"])
-    await rita.runs.wait(thread["thread_id"], "asks", command={"resume": {asked["id"]: "no"}})  # type: ignore[arg-type]
+    await rita.runs.wait(thread["thread_id"], "asks", command={"resume": {asked["id"]: "no"}})
 
     assert (await said(live, "asks", "Please.", waits, "Any news?", user="cus_4")).startswith("They said: no")
 

@@ -14,8 +14,7 @@ from core.wire_threads import RunIn, RunsIn, RunStatus
 from ledger.thread_tables import ThreadRunRow
 from serving.api.deps import Caller, Rooms
 from serving.api.replies import place, streamed, waited
-from serving.api.sse import streams_of
-from serving.api.sse import position
+from serving.api.sse import position, streams_of
 from serving.house import House
 from serving.threads import shapes
 from serving.threads.shapes import answer
@@ -109,12 +108,16 @@ async def join_stream(
     last_event_id: LastEvent = None,
     stream_mode: Annotated[list[str] | None, Query()] = None,
     cancel_on_disconnect: Annotated[bool, Query()] = False,
+    *,
+    request: Request,
 ) -> Response:
     """The run's events from the beginning, or after the one that `Last-Event-ID` names."""
     after = 0 if last_event_id in ("", "-1") else position(last_event_id)  # as its clients ask for all of them
     modes = [each for each in stream_mode or () if each]
-    run = await house.threads.run(person, thread_id, run_id)
-    return streamed(house, person, run, after, modes_of(modes) if modes else (), cancels=cancel_on_disconnect)
+    only = modes_of(modes) if modes else ()
+    with _seat(request, person) as seat:
+        run = await house.threads.run(person, thread_id, run_id)
+        return streamed(house, person, run, seat.pop_all(), after, only, cancels=cancel_on_disconnect)
 
 
 @router.post("/threads/{thread_id}/runs/{run_id}/cancel")
