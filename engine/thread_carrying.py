@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextvars import Context
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from core.actions import JSON
@@ -15,7 +16,7 @@ from core.errors import CountersignError
 from core.people import Person
 from engine.served import Outcome, Served, Turn
 from engine.thread_log import END, Feeds, RunLog, RunLost, encoded
-from engine.thread_starts import DEATHS, deaths, end, questions
+from engine.thread_starts import DEATHS, deaths, end, excuse, questions
 from ledger.database import Database, Ledger
 from ledger.thread_tables import ThreadRunRow
 from ledger.trouble import RECORDS_AWAY
@@ -32,6 +33,8 @@ class Carried:
     log: RunLog
     why: Why = ""
     """Why it was stopped, if it was."""
+    waited: bool = False
+    """It was queued, or had been begun before: whoever started it may be gone since."""
     task: asyncio.Task[None] | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -58,6 +61,8 @@ class Carrying:
         self._tell = tell
         self._closing = False
         self.in_hand: dict[str, Carried] = {}
+        self._cut_off: list[Carried] = []
+        """Runs that ended here because the records were away, which is to be told of them."""
 
     @property
     def room(self) -> int:
@@ -71,7 +76,16 @@ class Carrying:
             self.cut(carried, "handed_over")
         await asyncio.gather(*(each.task for each in self.in_hand.values() if each.task), return_exceptions=True)
 
-    def opened(self, ledger: Ledger, run: ThreadRunRow, workspace: str, superseded: list[str]) -> Carried:
+    async def excuse(self) -> None:
+        """Those that were cut off by the records' absence go on soon, and it is no death of a process."""
+        while self._cut_off:
+            one = self._cut_off[0]
+            await self._database.write(one.workspace, partial(excuse, run_id=one.run.id, attempt=one.run.attempt))
+            self._cut_off.remove(one)
+
+    def opened(
+        self, ledger: Ledger, run: ThreadRunRow, workspace: str, superseded: list[str], *, waited: bool = False
+    ) -> Carried:
         """Its log, with the first events in this transaction."""
         last = ledger.threads.last_event(run.id) if run.attempt > 1 else 0
         feed = self._feeds.of(run.id)
@@ -89,10 +103,10 @@ class Carrying:
         if superseded:
             writer.put("custom", encoded({"superseded": superseded}))
         writer.write(ledger, mine=True)
-        return Carried(run, workspace, writer)
+        return Carried(run, workspace, writer, why=_wanted(run), waited=waited)
 
     def launch(self, carried: Carried) -> None:
-        carried.log.written(carried.log.waiting)
+        carried.log.begun()
         self.in_hand[carried.run.id] = carried
         carried.task = asyncio.get_running_loop().create_task(self._carry(carried), context=Context())
 
@@ -103,7 +117,8 @@ class Carrying:
         except RunLost:
             log.warning("run %s went on elsewhere: nothing more of it is written here", run.id)
         except RECORDS_AWAY as away:
-            log.warning("run %s was cut off, and goes on when its lease is over: %s", run.id, away)
+            log.warning("run %s was cut off, and goes on when the records are there: %s", run.id, away)
+            self._cut_off.append(carried)
         except Exception:  # a defect of ours: the lease ends, and another attempt is made
             log.exception("run %s could not be ended", run.id)
         finally:
@@ -124,10 +139,14 @@ class Carrying:
         problem: dict[str, str] | None = None
         status = "error"
         try:
-            if served is None:
+            if carried.why:
+                log.info("run %s was called off before it went on", run.id)
+            elif served is None:
                 problem = {"error": "NotFound", "message": f"There is no graph '{run.graph}' any more."}
             elif deaths(run) >= DEATHS:
                 problem = {"error": "RunDied", "message": f"{DEATHS} processes died with this run."}
+            elif carried.waited and await self._gone(run):
+                problem = {"error": "Forbidden", "message": f"{run.person['id']}, who started it, was suspended since."}
             else:
                 outcome = await served.run(_turn(run), carried.log.emit)
                 status = outcome.ended
@@ -155,6 +174,12 @@ class Carrying:
                     await served.roll_back(_person(run), run.thread_id, run.id)
                 outcome = await self._as_it_stands(served, run)
         return await self._end(carried, status, outcome, problem)
+
+    async def _gone(self, run: ThreadRunRow) -> bool:
+        """Whether whoever started it was shut out meanwhile."""
+        person = _person(run)
+        found = await self._database.read(person.workspace, lambda it: it.people.named(person.workspace, person.id))
+        return any(not each.active for each in found)
 
     async def _as_it_stands(self, served: Served, run: ThreadRunRow) -> Outcome | None:
         if served.personal:
@@ -201,7 +226,7 @@ class Carrying:
             row = ledger.threads.run(carried.run.id, lock=True)
             if row is not None and row.attempt == carried.run.attempt and row.status == "running":
                 row.status, row.lease_until = "pending", None
-                row.problem = {"handed_over": int(row.problem.get("handed_over", 0)) + 1}
+                row.problem = {**row.problem, "handed_over": int(row.problem.get("handed_over", 0)) + 1}
                 ledger.session.add(row)
 
         await self._database.write(carried.workspace, work)
@@ -213,13 +238,21 @@ class Carrying:
         if carried is None:
             self._feeds.of(run.id).ring()
             return
-        if run.wanted in ("interrupt", "rollback"):
-            self.cut(carried, "rollback" if run.wanted == "rollback" else "interrupt")
+        if why := _wanted(run):
+            self.cut(carried, why)
 
     def cut(self, carried: Carried, why: Why) -> None:
         if not carried.why and not carried.log.closed and carried.task is not None:
             carried.why = why
             carried.task.cancel()
+
+
+def _wanted(run: ThreadRunRow) -> Why:
+    match run.wanted:
+        case "interrupt" | "rollback" as why:
+            return why
+        case _:
+            return ""
 
 
 def _person(run: ThreadRunRow) -> Person:

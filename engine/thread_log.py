@@ -190,7 +190,7 @@ class RunLog:
         self._workspace = workspace
         self._run_id = run_id
         self._attempt = attempt
-        self._last = last
+        self._before = self._last = last
         self._alone = alone
         self._tell = tell
         self._waiting: list[Event] = []
@@ -198,8 +198,13 @@ class RunLog:
         self._timer: asyncio.TimerHandle | None = None
         self._writing = asyncio.Lock()
         self._late: asyncio.Task[None] | None = None
+        self._writes: set[asyncio.Task[None]] = set()
         self.closed = False
-        feed.begin(last)
+
+    def begun(self) -> None:
+        """The run is this process's, and so is its log: what waits was written with that."""
+        self._feed.begin(self._before)
+        self.written(self.waiting)
 
     @property
     def waiting(self) -> list[Event]:
@@ -232,7 +237,13 @@ class RunLog:
             log.warning("events of run %s wait: %s", self._run_id, away)
 
     async def flush(self) -> None:
-        """Writes what waits."""
+        """Writes what waits. Whoever is cancelled meanwhile leaves it to be done: `close` waits for it."""
+        write = asyncio.ensure_future(self._write())
+        self._writes.add(write)
+        write.add_done_callback(self._writes.discard)
+        await asyncio.shield(write)
+
+    async def _write(self) -> None:
         async with self._writing:
             if self._waiting:
                 batch = await self._database.write(self._workspace, self.write, durable=False)
@@ -261,3 +272,5 @@ class RunLog:
             self._timer = None
         if self._late is not None and not self._late.done():
             await self._late
+        # A write that is under way can't be called off: what it brings in is not to be written twice.
+        await asyncio.gather(*self._writes, return_exceptions=True)

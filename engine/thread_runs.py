@@ -108,7 +108,7 @@ class ThreadRuns:
 
         def work(ledger: Ledger) -> ThreadRunRow:
             written_by(person, ledger.threads.get(named, lock=True))
-            run = run_of(ledger, person, named, run_id)
+            run = run_of(ledger, person, named, run_id, lock=True)
             call_off(ledger, run, action)
             return run
 
@@ -166,11 +166,13 @@ class ThreadRuns:
             except Exception:  # the next look may go well
                 log.exception("runs that are due could not be taken up")
             try:
-                await asyncio.wait_for(self._poke.wait(), _LOOK_S)
+                async with asyncio.timeout(_LOOK_S):
+                    await self._poke.wait()
             except TimeoutError:
                 continue
 
     async def _take_some(self) -> None:
+        await self._carrying.excuse()
         if not (free := self._carrying.room):
             return
         due = await self._database.read(SYSTEM, lambda ledger: ledger.threads.due(4 * free))
@@ -184,7 +186,7 @@ class ThreadRuns:
 
     def _taken(self, workspace: str, run_id: str, ledger: Ledger) -> Carried | None:
         taken = take(ledger, run_id, self._place)
-        return None if taken is None else self._carrying.opened(ledger, taken[0], workspace, taken[1])
+        return None if taken is None else self._carrying.opened(ledger, taken[0], workspace, taken[1], waited=True)
 
     async def _beat(self) -> None:
         while True:

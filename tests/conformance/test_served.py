@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,14 @@ import pytest
 import pytest_asyncio
 from sqlmodel import select
 
+from core.clock import FakeClock
 from core.errors import AlreadyDecided, Busy, Conflict, Forbidden, NotFound, SetupError
 from core.people import Person
 from core.settings import ThreadSettings
 from engine.served import Served
 from engine.stream import Stream
 from engine.thread_answers import Answers
+from engine.thread_log import RunLog
 from engine.thread_runs import ThreadRuns
 from engine.thread_starts import Wish
 from engine.threads import Threads
@@ -26,9 +30,9 @@ from graphs.plain import PlainGraph
 from graphs.plain_load import load_graph
 from graphs.plain_steps import Steps
 from ledger.database import Database, Ledger
-from ledger.thread_tables import ThreadEventRow
+from ledger.thread_tables import ThreadEventRow, ThreadRunRow
 from tests.support.ledgers import copied, template
-from tests.support.plain_graphs import REACHED, WAITING
+from tests.support.plain_graphs import AWAY, DONE, REACHED, WAITING
 from tests.support.servers import POSTGRES, answers
 
 SERVER = pytest.param(
@@ -49,6 +53,7 @@ class Room:
     database: Database
     threads: Threads
     runs: ThreadRuns
+    clock: FakeClock
 
     async def run(self, graph: str, thread: str = "", person: Person = ANN, **wish: Any) -> tuple[str, Any]:
         """The thread, and what the run's end says."""
@@ -76,13 +81,13 @@ async def room(made_for_threads: tuple[str, str], tmp_path: Path) -> AsyncIterat
         database = store.open()
         saver = saver_of(database, tmp_path)
         threads, steps, said = Threads(database, {}), Steps(saver), Answers(database)
-        for name in ("one_step", "two_gates", "waits"):
+        for name in ("one_step", "two_gates", "waits", "outages"):
             graph = load_graph(name, f"tests.support.plain_graphs:{name}", saver)
             threads.served[name] = PlainGraph(name, "", graph, steps, said, "opener")
         settings = ThreadSettings(concurrency=1, queue_limit=2)
         runs = ThreadRuns(database, threads, Stream(), settings, worker="w", alone=not database.apart)
         await runs.open()
-        yield Room(database, threads, runs)
+        yield Room(database, threads, runs, store.clock)
         await runs.close()
         saver.close()
 
@@ -162,6 +167,131 @@ async def test_more_runs_than_there_is_room_for_wait_and_too_many_are_refused(ro
         WAITING[name].set()
     ends = [await room.runs.over("default", run.id) for run in runs]
     assert [end["values"]["log"][-1] for end in ends] == ["held b", "held c", "held d"]  # type: ignore[index,call-overload]
+
+
+def lost(run: ThreadRunRow, **values: Any) -> Callable[[Ledger], None]:
+    """As a process leaves it that dies with it."""
+
+    def work(ledger: Ledger) -> None:
+        row = ledger.threads.run(run.id, lock=True)
+        assert row is not None
+        changed = {"status": "running", "attempt": 1, "not_before": None, "ended_at": None, **values}
+        for name, value in changed.items():
+            setattr(row, name, value)
+        row.lease_until = ledger.threads.lease(-1.0)
+        ledger.session.add(row)
+
+    return work
+
+
+async def found(room: Room, run: ThreadRunRow) -> ThreadRunRow | None:
+    return await room.database.read("default", lambda ledger: ledger.threads.run(run.id))
+
+
+async def test_a_run_that_was_called_off_is_only_ended_by_whoever_takes_it_up(room: Room) -> None:
+    for action in ("interrupt", "rollback"):
+        wish = Wish("one_step", input={"name": f"off {action}"}, creates=True, after_s=3_600)
+        run = await room.runs.start(ANN, "", wish)
+        await room.database.write("default", lost(run, wanted=action))
+        await room.runs.over("default", run.id)
+        left = await found(room, run)
+        assert (left.status if left else "") == ("interrupted" if action == "interrupt" else "")
+        assert (await room.threads.get(ANN, run.thread_id)).status == "idle"
+    assert not [each for each in DONE if each.startswith("first off")]
+
+
+async def test_a_run_that_was_handed_over_takes_its_steps_along_when_it_is_rolled_back(room: Room) -> None:
+    thread, _ = await room.run("one_step", input={"name": "a"})
+    before = await room.served("one_step").state(ANN, thread)
+    run = await room.runs.start(ANN, thread, Wish("one_step", input={"name": "b"}))
+    await room.runs.over("default", run.id)
+    await room.database.write("default", lost(run, status="pending", wanted=""))
+    await room.runs.cancel(ANN, thread, run.id, "rollback")
+    async with asyncio.timeout(20):
+        while await found(room, run) is not None:  # noqa: ASYNC110 - what it waits for is a row
+            await asyncio.sleep(0.01)
+    assert await room.served("one_step").state(ANN, thread) == before
+
+
+async def test_outages_of_the_records_end_no_run(room: Room) -> None:
+    AWAY["o"] = 5
+    thread, _ = await room.run("one_step", input={"name": "a"})
+    (other,) = await room.threads.runs(ANN, thread, status="", limit=1, offset=0)
+    run = await room.runs.start(ANN, "", Wish("outages", input={"name": "o"}, creates=True))
+    over = asyncio.create_task(room.runs.over("default", run.id))
+    async with asyncio.timeout(20):
+        while not over.done():
+            await asyncio.sleep(0.02)
+            room.clock.advance(timedelta(seconds=2))
+            await room.runs.cancel(ANN, thread, other.id, "interrupt")  # it is over: runs that are due are looked for
+    end: Any = await over
+    assert end["values"]["log"] == ["looked"]
+    assert AWAY["o"] == 0
+
+
+async def test_what_somebody_queued_who_was_suspended_since_does_not_run(room: Room) -> None:
+    eve = Person(id="eve", roles=ANN.roles)
+    await room.database.write("default", lambda ledger: ledger.people.add("default", "eve", eve.roles))
+    WAITING["s"], REACHED["s"] = asyncio.Event(), asyncio.Event()
+    first = await room.runs.start(ANN, "", Wish("waits", input={"name": "s"}, creates=True))
+    await asyncio.wait_for(REACHED["s"].wait(), 20)
+    queued = await room.runs.start(eve, "", Wish("one_step", input={"name": "of eve"}, creates=True))
+    await room.database.write("default", lambda ledger: ledger.people.suspend("default", "eve"))
+    WAITING["s"].set()
+    await room.runs.over("default", first.id)
+    end: Any = await room.runs.over("default", queued.id)
+    assert (end["status"], end["error"]["error"]) == ("error", "Forbidden")
+    assert "suspended" in end["error"]["message"]
+    assert "first of eve" not in DONE
+
+
+def log_of(room: Room, run: ThreadRunRow, last: int) -> RunLog:
+    """As the process writes it that has the run."""
+    feed = room.runs.feeds.of(run.id)
+    own = {"workspace": "default", "run_id": run.id, "attempt": 1, "last": last, "alone": False}
+    return RunLog(room.database, feed, **own, tell=lambda: None)  # type: ignore[arg-type]
+
+
+async def test_a_run_that_could_not_be_begun_here_is_followed_where_it_goes_on(room: Room) -> None:
+    wish = Wish("one_step", input={"name": "a"}, creates=True, after_s=3_600)
+    run = await room.runs.start(ANN, "", wish)
+    here = log_of(room, run, last=0)
+    here.put("metadata", "{}")  # and its transaction failed
+    elsewhere = [(1, "metadata", "{}"), (2, "end", "{}")]
+    await room.database.write("default", lambda ledger: ledger.threads.quick.log(run.id, elsewhere))
+    async with asyncio.timeout(10):
+        batches = [batch async for batch in room.runs.feeds.follow("default", run.id)]
+    assert [each for batch in batches for each in batch] == elsewhere
+    assert here.waiting
+
+
+async def test_what_was_being_written_as_the_run_was_called_off_is_written_once(room: Room) -> None:
+    if not room.database.apart:
+        pytest.skip("in a file nothing can come between")
+    run = await room.runs.start(ANN, "", Wish("one_step", input={"name": "a"}, creates=True, after_s=3_600))
+    await room.database.write("default", lost(run))
+    writer = log_of(room, run, last=0)
+    await room.database.write("default", lambda ledger: ledger.threads.beat(run.id, 1, ledger.threads.lease(3_600)))
+    locked, go = threading.Event(), threading.Event()
+
+    def hold(ledger: Ledger) -> None:
+        ledger.threads.run(run.id, lock=True)
+        locked.set()
+        go.wait(20)
+
+    holder = asyncio.create_task(room.database.write("default", hold))
+    await asyncio.to_thread(locked.wait, 20)
+    emitting = asyncio.create_task(writer.emit("custom", "x" * 300_000))
+    await asyncio.sleep(0.1)
+    emitting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await emitting
+    go.set()
+    await holder
+    await writer.close()
+    assert writer.waiting == []
+    events = await room.database.read("default", lambda ledger: ledger.threads.events(run.id))
+    assert [seq for seq, _, _ in events] == [1]
 
 
 async def test_a_thread_keeps_to_its_graph(room: Room) -> None:

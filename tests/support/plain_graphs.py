@@ -15,6 +15,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.types import interrupt
 
+from core.errors import DatabaseUnavailable
+
 WAITING: dict[str, asyncio.Event] = {}
 """By the name that a run's input gives: what lets it go on."""
 REACHED: dict[str, asyncio.Event] = {}
@@ -163,6 +165,20 @@ def pay(state: Log) -> Log:
     DONE.append(f"paid {state.get('name', '')}")
     return {"log": [f"pay: {said}"]}
 
+
+AWAY: dict[str, int] = {}
+"""By name, how often the records will be away yet when a run of it looks."""
+
+
+def look(state: Log) -> Log:
+    name = state.get("name", "")
+    if AWAY[name]:
+        AWAY[name] -= 1
+        raise DatabaseUnavailable("The database can't be used.", hint="This is a test.")
+    return {"log": ["looked"]}
+
+
+outages = chain(look)
 
 paid_then_held = chain(pay, hold)
 """What is done for an answer, and then a step that takes its time."""
