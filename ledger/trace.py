@@ -26,6 +26,11 @@ class Trace:
     def of_case(self, case_id: str, after: int = 0, limit: int = 500) -> list[TraceRow]:
         return self._after(select(TraceRow).where(TraceRow.case_id == case_id), after, limit)
 
+    def of_type(self, case_id: str, entry: str) -> list[TraceRow]:
+        """Oldest first."""
+        found = select(TraceRow).where(TraceRow.case_id == case_id, TraceRow.type == entry)
+        return list(self._session.exec(found.order_by(col(TraceRow.seq))))
+
     def last_of_case(self, case_id: str, limit: int) -> list[TraceRow]:
         """The last so many, in their order."""
         settled, found = self._settled(), select(TraceRow).where(TraceRow.case_id == case_id)

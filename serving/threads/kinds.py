@@ -94,9 +94,7 @@ class KindOnThreads:
 
         def within(ledger: Ledger, run_id: str) -> None:
             self._vote(ledger, votes)
-            for name in ignored:
-                body = {"review": name, "by": person.id, "run": run_id}
-                ledger.trace.add(case_id, "review.left", body)
+            self._leave(ledger, case_id, ignored, person)
 
         return within
 
@@ -124,6 +122,13 @@ class KindOnThreads:
             ignored,
             {each.question: _decision(ledger, waiting[each.question], each, shown) for each in decided},
         )
+
+    def _leave(self, ledger: Ledger, case_id: str, reviews: Sequence[str], person: Person) -> None:
+        """Notes, once for each, that this person leaves these questions to others."""
+        known = [row.body for row in ledger.trace.of_type(case_id, "review.left")] if reviews else []
+        for review in reviews:
+            if not any((each.get("review"), each.get("by")) == (review, person.id) for each in known):
+                ledger.trace.add(case_id, "review.left", {"review": review, "by": person.id})
 
     # what is shown
 
@@ -189,11 +194,12 @@ class KindOnThreads:
         """Agent Inbox ends a question that somebody ignores by `values: null` as the end: here nothing is decided."""
         if values is not None or checkpoint:
             raise Forbidden(_AROUND, hint=_INSTEAD)
+        require(person, Permission.DECIDE)
 
         def ignore(ledger: Ledger) -> None:
-            case = self._case(ledger, thread_id)
-            for review in ledger.reviews.of_case(case.id, only_open=True) if case else ():
-                ledger.trace.add(review.case_id, "review.left", {"review": review.id, "by": person.id})
+            if (case := self._case(ledger, thread_id)) is not None:
+                open_ = [each.id for each in ledger.reviews.of_case(case.id, only_open=True)]
+                self._leave(ledger, case.id, open_, person)
 
         await self._house.database.write(person.workspace, ignore)
         return (await self.state(person, thread_id)).checkpoint

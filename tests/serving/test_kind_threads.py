@@ -183,6 +183,23 @@ async def test_who_ignores_a_question_decides_nothing(sdk: Sdk) -> None:
     assert (await sdk.question(thread))["id"] == question["id"]
 
 
+async def test_who_puts_a_question_aside_is_noted_once_and_only_who_could_answer_it(sdk: Sdk) -> None:
+    thread, question = await sdk.waiting()
+    for person in ("chat", "vera"):
+        with pytest.raises(httpx.HTTPStatusError) as refused:
+            await sdk.as_(person).threads.update_state(thread, None, as_node="__end__")
+        assert refused.value.response.status_code == 403
+    case = (await sdk.values(thread))["case"]["id"]
+
+    def left(ledger: Any) -> list[Any]:
+        return [row.body for row in ledger.trace.of_case(case) if row.type == "review.left"]
+
+    for _ in range(3):
+        await sdk.as_("rita").threads.update_state(thread, None, as_node="__end__")
+        await sdk.resume("rita", thread, [{"type": "ignore", "args": None}])
+    assert await sdk.live.house.database.read("default", left) == [{"review": question["id"], "by": "rita"}]
+
+
 @pytest.mark.parametrize(
     ("answer", "status"),
     [
@@ -209,7 +226,6 @@ async def test_the_state_is_not_written_from_outside(sdk: Sdk) -> None:
         with pytest.raises(httpx.HTTPStatusError) as refused:
             await chat.threads.update_state(thread, values, as_node=node)
         assert refused.value.response.status_code == 403
-    await chat.threads.update_state(thread, None, as_node="__end__")
     steering: list[Any] = [{"goto": "execute"}, {"update": {"plan": []}}]
     for command in steering:
         with pytest.raises(httpx.HTTPStatusError) as refused:
