@@ -33,7 +33,8 @@ class ThreadRow(Row, table=True):
     """Everybody who ever brought something new to it: nobody of them answers its questions. None is taken away."""
     status: str = Field(default="idle", max_length=16)
     """idle, busy, interrupted, error"""
-    meta: dict[str, Any] = json_object()
+    meta: dict[str, Any] = sealed_object("thread.meta")
+    """The client's own words about it: a search opens them."""
     state: dict[str, Any] = sealed_object("thread.state")
     """The graph's values after the last run: what lists show. Empty for graphs that show each person something else."""
     interrupts: dict[str, Any] = sealed_object("thread.interrupts")
@@ -70,7 +71,7 @@ class ThreadRunRow(Row, table=True):
     """Whoever started it, with what they could do then."""
     asked: dict[str, Any] = sealed_object("thread_run.asked")
     """Input, command, config and how it is to be run."""
-    meta: dict[str, Any] = json_object()
+    meta: dict[str, Any] = sealed_object("thread_run.meta")
     attempt: int = 0
     """How often a process began it: above 1, another one died with it."""
     worker: str = Field(default="", max_length=64)
