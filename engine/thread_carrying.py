@@ -113,7 +113,10 @@ class Carrying:
     async def _carry(self, carried: Carried) -> None:
         run, more = carried.run, False
         try:
-            more = await self._run(carried)
+            try:
+                more = await self._run(carried)
+            finally:
+                await carried.log.close()  # another attempt may be about to write
         except RunLost:
             log.warning("run %s went on elsewhere: nothing more of it is written here", run.id)
         except RECORDS_AWAY as away:
