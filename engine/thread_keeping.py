@@ -52,15 +52,23 @@ class ThreadKeeping:
         def find(ledger: Ledger) -> list[tuple[str, str, str]]:
             return ledger.threads.spent(ledger.now - _READ_AGAIN, _SOME)
 
+        some = 0
         found = await self._database.read(SYSTEM, find)
         for workspace, thread_id, graph in found:
-            if graph in self._served:  # first: what it remembers is found by the thread
+            # The rows first: a run that began meanwhile would find its memory gone.
+            gone = await self._database.write(workspace, partial(self._forget, thread_id), durable=False)
+            some += gone
+            if gone and graph in self._served:
                 await self._served[graph].forget(Person(id="", workspace=workspace), thread_id)
-            await self._database.write(workspace, partial(self._forget, thread_id), durable=False)
-        return len(found)
+        return some
 
-    def _forget(self, thread_id: str, ledger: Ledger) -> None:
+    def _forget(self, thread_id: str, ledger: Ledger) -> bool:
+        """Unless somebody has it at work again since."""
+        ledger.threads.get(thread_id, lock=True)
+        if not ledger.threads.at_rest(thread_id, ledger.now - _READ_AGAIN):
+            return False
         ledger.threads.forget(thread_id)
+        return True
 
     def _drop_logs(self, ledger: Ledger) -> int:
         found = ledger.threads.logs_to_drop(ledger.now - self._keep_events, _SOME)

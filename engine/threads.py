@@ -115,22 +115,18 @@ class Threads:
         """The thread and what it remembers. What was decided and done stays on record."""
         named = thread_id_of(thread_id)
 
-        def look(ledger: Ledger) -> str:
-            thread = written_by(person, ledger.threads.get(named))
+        def work(ledger: Ledger) -> str:
+            thread = written_by(person, ledger.threads.get(named, lock=True))
             if busy := ledger.threads.open_runs(named):
                 raise Conflict(f"Run {busy[0].id} is not over.", hint="Cancel it first.", present=busy[0].status)
-            return thread.graph
+            graph = thread.graph
+            ledger.threads.forget(named)
+            return graph
 
-        graph = await self._database.read(person.workspace, look)
+        # The rows first: a run that began meanwhile would find its memory gone.
+        graph = await self._database.write(person.workspace, work)
         if graph in self.served:
             await self.served[graph].forget(person, named)
-
-        def work(ledger: Ledger) -> None:
-            ledger.threads.get(named, lock=True)
-            look(ledger)
-            ledger.threads.forget(named)
-
-        await self._database.write(person.workspace, work)
 
     async def copy(self, person: Person, thread_id: str) -> ThreadRow:
         named, fresh = thread_id_of(thread_id), str(uuid4())
@@ -276,7 +272,8 @@ def _keep(ledger: Ledger, thread_id: str, state: State) -> None:
         thread.interrupts = json.loads(
             encoded({task.id: [each.shown() for each in task.interrupts] for task in state.tasks if task.interrupts})
         )
-        thread.status = "interrupted" if state.next else "idle"
+        if not ledger.threads.open_runs(thread_id):  # one that began meanwhile says itself how it leaves the thread
+            thread.status = "interrupted" if state.next else "idle"
         ledger.threads.touch(thread)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, delete, exists, func, select, update
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 from sqlmodel import select as rows
 
@@ -94,6 +95,17 @@ class Threads:
             "state_at": None,
         }
         return bool(self._pen.insert(ThreadRow, [row]))
+
+    def bind(self, thread: ThreadRow, case_id: str, notes: Mapping[str, Any]) -> None:
+        """It is this case from now on; or, with none, it notes what was said so far."""
+        thread.case_id = case_id
+        self.note(thread, notes)
+        self.touch(thread)
+
+    def note(self, thread: ThreadRow, notes: Mapping[str, Any]) -> None:
+        """What its graph keeps beside it, added to what is there."""
+        thread.notes = {**thread.notes, **notes}
+        self._session.add(thread)
 
     def touch(self, thread: ThreadRow) -> None:
         thread.updated_at = self._now
@@ -197,8 +209,15 @@ class Threads:
             col(ThreadRunRow.log_gone_at).is_(None),
             col(ThreadRunRow.ended_at) < before,
             col(ThreadRunRow.temporary),
+            ~_later_run(ThreadRow.workspace, ThreadRow.id, before),
         )
         return [tuple(row) for row in self._session.exec(found.limit(limit))]  # type: ignore[misc]
+
+    def at_rest(self, thread_id: str, before: datetime) -> bool:
+        """Whether all of its runs ended before then, with no question."""
+        asks = rows(ThreadRow.id).where(ThreadRow.id == thread_id, ThreadRow.status == "interrupted")
+        late = rows(ThreadRunRow.id).where(ThreadRunRow.thread_id == thread_id, _goes_beyond(ThreadRunRow, before))
+        return self._session.exec(asks).first() is None and self._session.exec(late).first() is None
 
     def drop_run(self, run: ThreadRunRow) -> None:
         self._session.execute(delete(ThreadEventRow).where(col(ThreadEventRow.run_id) == run.id))
@@ -265,6 +284,17 @@ class Threads:
 
     def lease(self, seconds: float) -> datetime:
         return self._now + timedelta(seconds=seconds)
+
+
+def _goes_beyond(run: Any, before: datetime) -> Any:
+    """It has not ended, or not before then."""
+    return run.ended_at.is_(None) | (run.ended_at >= before)
+
+
+def _later_run(workspace: Any, thread_id: Any, before: datetime) -> Any:
+    """Whether a thread has a run that goes on beyond a time."""
+    other = aliased(ThreadRunRow)
+    return exists().where(other.workspace == workspace, other.thread_id == thread_id, _goes_beyond(other, before))
 
 
 def _locked(found: Any) -> Any:

@@ -213,6 +213,24 @@ async def test_a_run_that_was_handed_over_takes_its_steps_along_when_it_is_rolle
     assert await room.served("one_step").state(ANN, thread) == before
 
 
+async def test_a_thread_that_is_at_work_again_is_not_cleared_away(room: Room) -> None:
+    first = await room.runs.start(ANN, "", Wish("one_step", input={"name": "a"}, creates=True, temporary=True))
+    thread = first.thread_id
+    await room.runs.over("default", first.id)
+    room.clock.advance(timedelta(minutes=10))
+    later = Wish("one_step", input={"name": "b"}, after_s=3_600)
+    second = await room.runs.start(ANN, thread, later)
+    assert (await room.runs.keeping.tidy())["threads"] == 0
+    with pytest.raises(Conflict, match="is not over"):
+        await room.threads.delete(ANN, thread)
+    assert (await room.served("one_step").state(ANN, thread)).values["log"] == ["first"]
+    await room.runs.cancel(ANN, thread, second.id, "interrupt")
+    assert (await room.runs.keeping.tidy())["threads"] == 0  # it can be read for a while yet
+    room.clock.advance(timedelta(minutes=10))
+    assert (await room.runs.keeping.tidy())["threads"] == 1
+    assert (await room.served("one_step").state(ANN, thread)).values == {}
+
+
 async def test_outages_of_the_records_end_no_run(room: Room) -> None:
     AWAY["o"] = 5
     thread, _ = await room.run("one_step", input={"name": "a"})
