@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.actions import Effect, ToolSpec
+from core.errors import NotFound
 from core.money import Money
+from core.people import Permission, Person, may
 from core.verdicts import Fact, RuleMatch
 from core.wire import REASON_CODES, ActionView, ApprovalSummary, CaseDetail, CaseSummary, CostView, PlanView, TraceEntry
 from core.wire_approvals import ApprovalDetail, FactView, PassedOn, VoteView
@@ -17,6 +19,14 @@ from serving.house import House
 
 _LAST_STEPS = 50
 _PLANS = ("plan.written", "plan.moved")
+
+
+def readable(ledger: Ledger, person: Person, case_id: str) -> CaseRow:
+    """The case, for whoever may read all or opened this one. Raises `NotFound`, which tells a stranger nothing."""
+    case = ledger.cases.get(case_id)
+    if not may(person, Permission.READ) and case.opened_by != person.id:
+        raise NotFound(f"There is no case '{case_id[:60]}' of yours.")
+    return case
 
 
 def case_summary(ledger: Ledger, case: CaseRow) -> CaseSummary:

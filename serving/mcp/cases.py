@@ -7,13 +7,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from core.actions import JSON, Effect
-from core.errors import NotFound
 from core.people import Permission, Person, may
 from core.states import CaseStatus
 from core.wire import CaseDetail, CaseSummary, Page
 from ledger.database import Ledger
-from ledger.tables import CaseRow
-from serving.api.views import case_detail, case_summary
+from serving.api.views import case_detail, case_summary, readable
 from serving.house import House
 from serving.mcp.offer import Asked, CaseId, Key, Offer, Told, Wait, until
 
@@ -34,14 +32,6 @@ class Which(Asked):
     kind: Annotated[str, Field(max_length=64)] = ""
     before: Annotated[str, Field(max_length=64, description="`next` of the page before.")] = ""
     limit: Annotated[int, Field(ge=1, le=100)] = 20
-
-
-def readable(ledger: Ledger, person: Person, case_id: str) -> CaseRow:
-    """The case, for whoever may read all or opened this one. Raises `NotFound`, which tells a stranger nothing."""
-    case = ledger.cases.get(case_id)
-    if not may(person, Permission.READ) and case.opened_by != person.id:
-        raise NotFound(f"There is no case '{case_id[:60]}' of yours.")
-    return case
 
 
 async def look(house: House, person: Person, case_id: str) -> CaseDetail:

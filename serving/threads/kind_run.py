@@ -154,8 +154,7 @@ class Run:
         thread = ledger.threads.get(self._turn.thread_id, lock=True)
         if thread is None:
             raise NotFound("The thread is no more.")
-        thread.case_id, thread.notes = case_id, {**thread.notes, "said": [each.kept() for each in said]}
-        ledger.threads.touch(thread)
+        ledger.threads.bind(thread, case_id, {"said": [each.kept() for each in said]})
 
     def _leave(self, seq: int, ledger: Ledger) -> None:
         """Later runs go on telling from here, and remember what was said beside the case."""
@@ -165,8 +164,7 @@ class Run:
         asides = list(thread.notes.get("asides", ()))
         asides += [{**each.kept(), "seq": seq} for each in self._answers]
         followed = max(int(thread.notes.get("followed", 0)), seq)
-        thread.notes = {**thread.notes, "followed": followed, "asides": asides[-_ASIDES:]}
-        ledger.session.add(thread)
+        ledger.threads.note(thread, {"followed": followed, "asides": asides[-_ASIDES:]})
 
     # what happens
 

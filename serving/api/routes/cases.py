@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request, Response
 from sse_starlette import EventSourceResponse
 
-from core.errors import CountersignError, NotFound
+from core.errors import CountersignError
 from core.ids import digest
 from core.people import Permission, Person, may, require
 from core.states import CaseStatus, Desired
@@ -29,26 +29,17 @@ from core.wire import (
 )
 from engine.housekeeping import since_when
 from ledger.database import Ledger
-from ledger.tables import CaseRow
 from serving.api.deps import Caller, LastEventId, RequestKey, Rooms, admitted
 from serving.api.etags import UNCHANGED, IfMatch, IfNoneMatch, tagged, versions
 from serving.api.keyed import KeyedRoute
 from serving.api.pages import After, AfterId, Limit, following
 from serving.api.sse import STREAM, TRACE, Following, follow, of_case, position, streams_of
-from serving.api.views import case_detail, case_summary, trace_entry
+from serving.api.views import case_detail, case_summary, readable, trace_entry
 from serving.house import House
 
 router = APIRouter(prefix="/api/v1/cases", tags=["cases"], route_class=KeyedRoute)
 
 _ENDS = frozenset({"case.closed", "case.cancelled"})
-
-
-def _readable(ledger: Ledger, person: Person, case_id: str) -> CaseRow:
-    """The case, for whoever may read all or opened this one. Raises `NotFound`, which tells a stranger nothing."""
-    case = ledger.cases.get(case_id)
-    if not may(person, Permission.READ) and case.opened_by != person.id:
-        raise NotFound(f"There is no case '{case_id[:60]}' of yours.")
-    return case
 
 
 @router.post(
@@ -136,7 +127,7 @@ async def one(house: Rooms, person: Caller, case_id: str, if_none_match: IfNoneM
     """With its plan, actions, approvals and costs."""
 
     def read(ledger: Ledger) -> tuple[CaseDetail, int]:
-        case = _readable(ledger, person, case_id)
+        case = readable(ledger, person, case_id)
         return case_detail(house, ledger, case), case.version
 
     return tagged(*await house.database.read(person.workspace, read), if_none_match)
@@ -153,7 +144,7 @@ async def trace(
     """The case's event log, oldest first."""
 
     def read(ledger: Ledger) -> Page[TraceEntry]:
-        _readable(ledger, person, case_id)
+        readable(ledger, person, case_id)
         rows = ledger.trace.of_case(case_id, after, limit)
         items = [trace_entry(row) for row in rows]
         return Page[TraceEntry](items=items, next=following(items[-1].seq if items else "", len(rows), limit))
@@ -169,10 +160,10 @@ async def events(
 
     async def still_may() -> object:
         again = await admitted(request)
-        return await house.database.read(again.workspace, lambda ledger: _readable(ledger, again, case_id))
+        return await house.database.read(again.workspace, lambda ledger: readable(ledger, again, case_id))
 
     after, streams = position(last_event_id), streams_of(request)
-    await house.database.read(person.workspace, lambda ledger: _readable(ledger, person, case_id))
+    await house.database.read(person.workspace, lambda ledger: readable(ledger, person, case_id))
     found = follow(
         streams,
         house.database,
