@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from core.actions import ProposedAction
 from core.states import ReviewStatus
 from core.verdicts import Review, ReviewerSet
 from engine.votes import approval
-from tests.support.guarded import SERVERS, Scene, Server, open_server
+from ledger.database import Ledger
+from tests.support.guarded import DESK, SERVERS, Scene, Server, open_server
 
 ROLES = "abc"
 NAMES = ("ops", "agent", "x", "y", "z", "u")
@@ -96,6 +98,10 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield opened
 
 
+def _keeps(workspace: str, account: str, keeper: str, ledger: Ledger) -> None:
+    ledger.people.keep(workspace, account, keeper)
+
+
 @given(data=st.data(), then=asked(), votes=VOTES, args=ARGS)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_they_let_the_same_run(
@@ -119,9 +125,7 @@ def test_they_let_the_same_run(
     for account, keepers in data.draw(mostly(st.just({}), KEEPERS), label="tokens").items():
         scene.person(account, votes[account].now if account in votes else "")
         for keeper in keepers:
-            scene.do(
-                lambda ledger, account=account, keeper=keeper: ledger.people.keep(scene.workspace, account, keeper)
-            )
+            scene.do(partial(_keeps, scene.workspace, account, keeper))
     if votes and data.draw(mostly(st.just(False), st.just(True)), label="a veto"):
         scene.person("v", "a")
         scene.vote("v", "a", choice="reject")
@@ -136,3 +140,17 @@ def test_they_let_the_same_run(
     except IntegrityError as error:
         refused = str(error.orig)
     assert bool(why) == bool(refused), (why, refused)
+
+
+@pytest.mark.parametrize("party", ["ops", "agent"])
+def test_neither_counts_who_holds_a_token_of_the_opener_or_the_proposer(server: Server, party: str) -> None:
+    scene = Scene(server, (DESK,))
+    for name, role in ((party, "c"), ("x", "clerk")):
+        scene.person(name, role)
+    scene.vote("x", "clerk")
+    scene.do(partial(_keeps, scene.workspace, party, "x"))
+    scene.decided(ReviewStatus.APPROVED)
+    verdict = Review(reason="", book=scene.book.book, reviewers=(DESK,))
+    assert "clerk" in scene.do(lambda ledger: approval(ledger, scene.action, verdict)[1])
+    with pytest.raises(IntegrityError, match="approval is missing of some who are asked"):
+        scene.run()
