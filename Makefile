@@ -20,7 +20,7 @@ JOBS ?= 2
 FLOORS := core ledger engine policies tools agents graphs serving desk evals
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest -n $(JOBS)
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 READY := $(VENV)/.ready
 UV := $(VENV)/.uv
 
