@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import SecretStr
 
 from core.clock import FakeClock
+from core.key_file import beside
 from core.key_settings import KeySettings
 from core.mcp_settings import McpSettings
 from core.money import Money
@@ -293,7 +294,7 @@ async def open_till(
         desk=desk or DeskSettings(),
         database=DatabaseSettings(url=SecretStr(server)),
         mcp=mcp or McpSettings(),
-        keys=KeySettings(encrypt=sealed, ring=SecretStr(RING if server else "")),
+        keys=KeySettings(encrypt=sealed, ring=SecretStr(RING if server and not beside(folder).exists() else "")),
     )
     async with open_house(
         settings, bell=bell, clock=clock, kinds={"till": kind}, model=model, ledger_on=ledger_on
