@@ -198,7 +198,7 @@ class SealedTexts(Sealed):
         return self._each(value, lambda part: open_texts(part, self.place, KEYS.get(dialect))) if value else value
 
     def _each(self, value: Any, change: Callable[[Any], Any]) -> Any:
-        if not self.within:
+        if not self.within or not isinstance(value, dict):
             return change(value)
         return {name: change(part) if name in self.within else part for name, part in value.items()}
 

@@ -137,7 +137,7 @@ async def test_who_writes_as_the_customer_decides_nothing_that_comes_of_it(till:
     by = Person(id=writer, roles=frozenset({"operator", "clerk"}))
     await till.house.intake.say(by, case, Words(key="m1", text="I want a hundred."))
     await till.settle(case)
-    with pytest.raises(Forbidden, match="wrote as (the|its) customer"):
+    with pytest.raises(Forbidden, match=r"wrote as (the|its) customer"):
         await till.approve("ann", case)
     await till.approve("ben", case)
     assert await till.balance() == "900.00 USD"
