@@ -155,10 +155,9 @@ UNGATED: dict[str, tuple[str, ...]] = {
     "of another action": (f"UPDATE review SET action_id = 'x' WHERE action_id = {PAID}",),
     "decided later": (f"UPDATE review SET decided_at = {LATER} WHERE action_id = {PAID}",),
     "twice approved": (
-        "INSERT INTO review SELECT workspace, id || 'x', case_id, action_id, interrupt_id || 'x', status, "
-        "reviewers, reason, book, facts, opened_at, due_at, decided_at, claimed_by, claim_token, claimed_until, "
-        "edited_to, version "
-        f"FROM review WHERE action_id = {PAID}",
+        f"CREATE TEMP TABLE again AS SELECT * FROM review WHERE action_id = {PAID}",
+        "UPDATE again SET id = id || 'x', interrupt_id = interrupt_id || 'x'",
+        "INSERT INTO review SELECT * FROM again",
     ),
     "one vote too few": (f"DELETE FROM vote WHERE person = 'dan' AND review_id = {APPROVAL}",),
     "a vote against": (f"UPDATE vote SET choice = 'reject' WHERE person = 'dan' AND review_id = {APPROVAL}",),

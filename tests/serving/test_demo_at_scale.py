@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from core.clock import SystemClock
+from core.key_settings import KeySettings
 from core.people import HOME
 from core.settings import Settings
 from ledger.database import Database, Ledger, sqlite_database
@@ -28,8 +29,9 @@ CASES, SEED = 16, 7
 Verdicts = dict[str, tuple[str, str, tuple[tuple[str, str, str], ...]]]
 
 
-def verdicts(database: Database) -> Verdicts:
-    """By the content of each request: how its case stands, and what the gate said of each step."""
+def verdicts(database: Database, data: Path) -> Verdicts:
+    """By the content of each request: how its case stands, and what the gate said of each step. The keys to what is
+    sealed lie under `data`."""
 
     def look(ledger: Ledger) -> Verdicts:
         found: Verdicts = {}
@@ -41,7 +43,11 @@ def verdicts(database: Database) -> Verdicts:
             found[case.payload_digest] = (case.status, case.outcome, tuple(steps))
         return found
 
+    (file,) = data.rglob("master.keys")
+    keys = KeySettings(file=file)
     try:
+        if (masters := keys.masters(data)) is not None:
+            database.use(masters, keys.cache_s, lambda: keys.masters(data))
         return database.transact(HOME, look, writes=False)
     finally:
         database.close()
@@ -51,7 +57,7 @@ async def in_a_folder(folder: Path) -> Verdicts:
     kind = playable()
     bill = prepare(folder, Playbill(kind=kind.name, cases=CASES, seed=SEED, now=midnight()), fresh=True)
     await play(Settings(data=folder), kind, bill, rehearsal(kind, bill), lambda *_: None, bell="tasks")
-    return verdicts(sqlite_database(folder / "ledger.db"))
+    return verdicts(sqlite_database(folder / "ledger.db"), folder)
 
 
 def midnight() -> datetime:
@@ -78,7 +84,7 @@ def test_two_workers_share_it_and_one_is_killed_for_good() -> None:
 
         assert demo.returncode == 0, said
         assert "nothing lost, nothing twice, nothing without its approval" in said
-        assert verdicts(server_database(url)) == asyncio.run(in_a_folder(folder / "alone"))
+        assert verdicts(server_database(url), folder / "demo") == asyncio.run(in_a_folder(folder / "alone"))
 
 
 def one_that_works(url: str, demo: subprocess.Popen[str]) -> int:
