@@ -11,7 +11,7 @@ import pytest
 from tests.serving.live import typed
 from tests.support.folders import quick_folder
 from tests.support.servers import POSTGRES, answers, fresh_database
-from tests.support.till import open_till, pay, write
+from tests.support.till import RING, open_till, pay, write
 
 OLD = {
     "COUNTERSIGN_ENGINE__KEEP_CHECKPOINTS_DAYS": "0",
@@ -92,6 +92,7 @@ def test_on_a_server_too(tmp_path: Path) -> None:
     with fresh_database() as url:
         asyncio.run(_lived(tmp_path, url))
         env = {**OLD, "COUNTERSIGN_DATABASE__URL": url, "COUNTERSIGN_DATA": str(tmp_path)}
+        env["COUNTERSIGN_KEYS__RING"] = RING
         found = typed("housekeeping", "sizes", "--json", env=env).json
         assert (found["cases"], found["where"]) == (2, "the server")
         assert "public.case" in {table["table"] for table in found["tables"]}
