@@ -217,5 +217,6 @@ KIND = TaskKind(
         "customer": field(DataClass.INTERNAL, vouched=True),
         "script": field(DataClass.FREE_TEXT),
         "loop": field(DataClass.PUBLIC),
+        "insists": field(DataClass.PUBLIC),
     },
 )
