@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from core.errors import Forbidden, InvalidInput, NotFound
@@ -15,6 +16,8 @@ from ledger.tokens import Tokens, digest_of
 _HINT = "Make one with: countersign people add NAME --role ROLE"
 HOUSE, ISSUER = "house", "issuer"
 """Who keeps somebody's roles. What the house decided of a person wins over what an issuer says of them."""
+
+_ALONE = text("SELECT pg_advisory_xact_lock(hashtext('countersign identities'), hashtext(:workspace))")
 
 
 class People:
@@ -101,6 +104,9 @@ class People:
         """
         row = self.identity(workspace, issuer, subject)
         if row is None:
+            self._one_at_a_time(workspace)
+            row = self.identity(workspace, issuer, subject)
+        if row is None:
             if self._session.get(PersonRow, (workspace, name)) is not None:
                 raise Forbidden(
                     f"There is a {name} here who does not sign in that way.",
@@ -116,6 +122,11 @@ class People:
         self._session.add(row)
         self._session.flush()
         return row
+
+    def _one_at_a_time(self, workspace: str) -> None:
+        """Until this transaction ends nobody else is met for the first time. SQLite has one writer at a time anyway."""
+        if self._session.get_bind().dialect.name == "postgresql":
+            self._session.connection().execute(_ALONE, {"workspace": workspace})
 
     def link(self, workspace: str, issuer: str, subject: str, name: str) -> None:
         """Says that an identity is this person, and nobody else. Raises `InvalidInput`, `Forbidden`."""

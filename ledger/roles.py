@@ -74,6 +74,7 @@ def _updates() -> dict[str, dict[str, Sequence[str]]]:
             "timer": ("fired_at", "due_at"),
             "person": ("roles", "active", "kept_by", "keepers"),
             "token": ("revoked_at", "last_used_at"),
+            "identity": ("seen_at",),
             "request_key": ("status", "headers", "answer", "cases"),
             "escalation": ("undone_at",),
             "saved_filter": ("wanted", "saved_by", "saved_at"),

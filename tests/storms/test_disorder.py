@@ -54,6 +54,7 @@ async def houses(folder: Path, database: str) -> AsyncIterator[tuple[Till, list[
                 data=folder / "two",
                 database=DatabaseSettings(url=till.house.settings.database.url),
                 engine=EngineSettings(sweep_s=3600),
+                keys=till.house.settings.keys,
             )
             second = open_house(
                 settings, bell="tasks", clock=till.clock, shop=till.shop, kinds={"till": KIND}, model=till.model

@@ -53,7 +53,7 @@ TRANSACTIONS = {
     "reserve": "Executor._reserve",
     "finish": "Executor._finish.<locals>.close",
     "end": "Segments._end.<locals>.close",
-    "vote": "ReviewDesk.decide.<locals>.vote",
+    "vote": "ReviewDesk.voting.<locals>.vote",
     "timer": "Sweeper._fire.<locals>.fire",
 }
 _NAMES = {step: name for name, step in TRANSACTIONS.items()}
