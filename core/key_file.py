@@ -61,13 +61,23 @@ def make(path: Path) -> MasterRing:
     return found
 
 
+def _folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except FileExistsError as taken:
+        raise SetupError(
+            f"The key file {path} can't be written: {path.parent} is no folder.",
+            hint="Name another place with COUNTERSIGN_KEYS__FILE.",
+        ) from taken
+
+
 def write(path: Path, keys: Sequence[MasterKey], *, new: bool = False) -> None:
     """All of a file or nothing of it. Raises `FileExistsError` if it is to be new and is there, and `SetupError`."""
     whole = "".join(f"{key.id} {key.made or '-'} {key.text}{f' {_SPARE}' * key.spare}\n" for key in keys)
     text = f"# Master keys of a Countersign house. Whoever has them reads its data; without them nobody does.\n{whole}"
     aside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _folder(path)
         with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()

@@ -60,8 +60,8 @@ def test_a_worker_that_is_gone_for_good_leaves_nothing_behind() -> None:
         outcome = Storm(CASES, 1, seed=4, server=server, strike=kill_for_good, lease_s=lease_s).run()
         with psycopg.connect(server) as db:
             taken = db.execute(
-                "SELECT trace.at, worker.beat_at FROM trace JOIN worker ON worker.id = trace.body::json ->> 'worker' "
-                "WHERE trace.type = 'case.reclaimed'"
+                "SELECT audit.at, worker.beat_at FROM audit JOIN worker ON worker.id = audit.body::json ->> 'worker' "
+                "WHERE audit.type = 'case.reclaimed'"
             ).fetchall()
     assert_whole(outcome, 1)
     assert len(outcome.by_worker) == 2, "one worker had all the work"

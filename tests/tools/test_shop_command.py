@@ -120,7 +120,9 @@ def test_set_up_mistakes_are_told_before_anything_is_served(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert "in use" in refusal("--data", data, "--port", str(taken.getsockname()[1]))
     assert "can't listen" in refusal("--data", data, "--host", "no-such-host.invalid")
-    assert "can't be opened" in refusal("--data", "/proc/shop.db", "--port", "0")
+    assert "/proc/keys is no folder" in refusal("--data", "/proc/shop.db", "--port", "0")
+    (tmp_path / "taken" / "shop.db").mkdir(parents=True)
+    assert "can't be opened" in refusal("--data", str(tmp_path / "taken" / "shop.db"), "--port", "0")
     assert "no dialect 'sundial'" in refusal("--data", data, "--dialect", "sundial")
     assert "no http URL" in refusal("--data", data, "--callback-url", "house.example")
     missing = str(tmp_path / "none.json")
