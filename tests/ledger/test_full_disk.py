@@ -9,11 +9,12 @@ import stat
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
 from core.clock import FakeClock
@@ -50,10 +51,13 @@ def full(ledger_file: Path) -> Iterator[Database]:
 
 
 def most(database: Database, pages: int) -> None:
-    """So many pages more than there are; of the pool's one connection."""
+    """So many pages more than there are, for whichever connection of the pool; the last word counts."""
     with database.engine.connect().execution_options(writes=False) as connection:
         now = int(connection.exec_driver_sql("PRAGMA page_count").scalar_one())
-        connection.exec_driver_sql(f"PRAGMA max_page_count = {now + pages}")
+
+    @event.listens_for(database.engine, "checkout")
+    def _limited(connection: Any, *_: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {now + pages}")
 
 
 def test_a_full_disk_is_told_and_nothing_is_half_done(full: Database) -> None:

@@ -37,7 +37,9 @@ def fresh_database(template: str = "") -> Iterator[str]:
     with psycopg.connect(POSTGRES, autocommit=True) as admin:
         made = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         if template:
-            made += sql.SQL(" TEMPLATE {}").format(sql.Identifier(urlsplit(template).path.lstrip("/")))
+            of = urlsplit(template).path.lstrip("/")
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [of])
+            made += sql.SQL(" TEMPLATE {}").format(sql.Identifier(of))
         admin.execute(made)
     try:
         yield urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
