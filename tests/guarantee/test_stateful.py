@@ -1,7 +1,7 @@
 """Whatever a model, people, a provider, the clock, a policy's owner and deaths do together: the guarantee holds.
 
-The same is drawn each time. COUNTERSIGN_SEED draws something else, COUNTERSIGN_EXAMPLES more or less of it: from 200 on,
-everything that can happen has to have happened.
+The same is drawn each time. COUNTERSIGN_SEED draws something else, COUNTERSIGN_EXAMPLES more or less of it: from
+200 on, everything that can happen has to have happened.
 """
 
 from __future__ import annotations
